@@ -1,0 +1,206 @@
+/**
+ * The messages between page and worker, as types; no code.
+ *
+ * The page posts a `PageMessage`, the worker a `WorkerMessage`. Requests carry a number that is unique for the life of
+ * the worker and are answered exactly once, in any order. The exported wasm class takes every `PageMessage` except
+ * that `js/worker.ts` loads the wasm and takes the Web Lock before it passes `open` on, and frees the lock before it
+ * passes the answer to `close` back. Everything is plain objects (no `Map`), numbers are finite, absent fields are
+ * left out or `undefined`.
+ */
+
+/** What the wasm exports, as `js/worker.ts` uses it. */
+export interface EngineClient {
+  /** Takes one message of the page. Answers and events come through the `post` function given to the constructor. */
+  handle(message: PageMessage): void;
+  free(): void;
+}
+
+/** Where the wasm exports send their answers and events; `transfer` names the buffers that move. */
+export type Post = (message: WorkerMessage, transfer: ArrayBuffer[]) => void;
+
+export type ClientState = 'idle' | 'connecting' | 'ready' | 'degraded' | 'reconnecting' | 'paused' | 'closed';
+
+/** What time is being spent on, in progress reports and errors. */
+export type Phase = 'engine' | 'storage' | 'topology' | 'gateway' | 'auth' | 'bandwidth' | 'queue' | 'network' | 'peer';
+
+/** An error on its way to the page, which makes a `MixError` of it. */
+export interface WireError {
+  /** A `MixErrorCode`. */
+  code: string;
+  /** What happened and what to do next; empty: the page's own text for the code. */
+  message: string;
+  phase?: string | undefined;
+  retriable: boolean;
+}
+
+/** A gateway as the page shows it. */
+export interface GatewayData {
+  /** Base58 of its identity key. */
+  id: string;
+  /** The WebSocket URL in use, or the one this page would use. */
+  url: string;
+  host: string;
+  /** Whether the URL is `wss:`. */
+  secure: boolean;
+  /** Percent, as the directory rates it. */
+  performance: number;
+  usable: boolean;
+  /** Why it is not usable. */
+  why?: string | undefined;
+}
+
+export interface OpenOptions {
+  /** Absolute http(s) URLs, asked in turn. May be empty when `topology` is there. */
+  directories: string[];
+  /** A hard-coded topology as JSON text. */
+  topology?: string | undefined;
+  /** Name of the store. */
+  profile: string;
+  storage: 'indexeddb' | 'memory';
+  gatewayId?: string | undefined;
+  slotMs: number;
+  loopMs: number;
+  hopDelayMs: number;
+  ackDelayMs: number;
+  dangerNoPacing: boolean;
+  minPerformance?: number | undefined;
+  refreshMs?: number | undefined;
+  /** `maxAttempts: null`: never give up. */
+  reconnect: { minMs: number; maxMs: number; maxAttempts: number | null };
+  /** The page was served over https, so only `wss:` gateways can be used. */
+  securePage: boolean;
+  askForMore: boolean;
+}
+
+export interface SendSettings {
+  /** `null`: the default of the engine; 0: no deadline. */
+  timeoutMs: number | null;
+  /** SURBs to attach. */
+  replies: number | 'auto';
+  reliable: boolean;
+  /** 0 high, 1 normal, 2 bulk. */
+  priority: 0 | 1 | 2;
+}
+
+/** Where the wasm comes from. Bytes are transferred, a module is cloned. */
+export type WasmSource = { url: string } | { bytes: ArrayBuffer } | { module: WebAssembly.Module };
+
+export interface OpenRequest {
+  id: number;
+  op: 'open';
+  options: OpenOptions;
+  /** For `js/worker.ts` only; the wasm class never sees it. */
+  wasm: WasmSource;
+}
+export interface SendRequest {
+  id: number;
+  op: 'send';
+  /** Chosen by the page, unique for the life of the worker; names the message in later events. */
+  message: number;
+  /** An address, or a reply tag in base58. */
+  to: string;
+  /** Its buffer is transferred. */
+  body: Uint8Array;
+  options: SendSettings;
+}
+/** Drops what was not sealed yet. An unknown or finished message is fine. No event about the message follows. */
+export interface CancelRequest {
+  id: number;
+  op: 'cancel';
+  message: number;
+}
+export interface StatsRequest {
+  id: number;
+  op: 'stats';
+}
+export interface TopologyRequest {
+  id: number;
+  op: 'topology';
+}
+export interface GatewaysRequest {
+  id: number;
+  op: 'gateways';
+}
+export interface CloseRequest {
+  id: number;
+  op: 'close';
+  /** Wait for the acks of what was accepted, at most `timeoutMs` (0: as long as it takes). */
+  drain: boolean;
+  timeoutMs: number;
+}
+/** The browser says that the network is back. No answer. */
+export interface OnlineNotice {
+  op: 'online';
+}
+
+export type Request =
+  OpenRequest | SendRequest | CancelRequest | StatsRequest | TopologyRequest | GatewaysRequest | CloseRequest;
+export type PageMessage = Request | OnlineNotice;
+export type Op = Request['op'];
+
+/** What each request is answered with. */
+export interface Answers {
+  /** When the link is up for the first time. After an error answer the worker is of no more use. */
+  open: { address: string; gateway: GatewayData };
+  /** When the message is in the queue. After an error answer no event about the message follows. */
+  send: object;
+  cancel: object;
+  stats: StatsData;
+  topology: TopologyData;
+  gateways: GatewayData[];
+  /** When the link is closed and the store is flushed; what was not delivered has been reported before. */
+  close: object;
+}
+
+/** Counted since `open`. */
+export interface StatsData {
+  out: Record<'real' | 'reply' | 'retransmission' | 'cover', number>;
+  in: Record<'message' | 'ack' | 'cover' | 'unknown', number>;
+  bytesIn: number;
+  bytesOut: number;
+  /** Bytes of the messages that are not finished yet. */
+  queuedBytes: number;
+  /** Fragments sent and not yet acknowledged. */
+  inFlight: number;
+  undelivered: number;
+  /** What came in and led to nothing, by reason. */
+  dropped: Record<string, number>;
+  roundTripMs: { p50: number; p95: number } | null;
+  reconnects: number;
+  surbsHeld: number;
+  topologyAgeMs: number;
+  wasmBytes: number;
+}
+
+export interface TopologyData {
+  epoch: number;
+  rotation: number;
+  layers: [number, number, number];
+  gateways: number;
+  ageMs: number;
+}
+
+export type Answer = { id: number; ok: unknown } | { id: number; error: WireError };
+
+export type WorkerEvent =
+  /** `error`: why, when it got worse. After `closed` the worker is of no more use. */
+  | { event: 'state'; state: ClientState; error?: WireError | undefined }
+  /** `fraction` of the whole way from 0 to 1. */
+  | { event: 'progress'; phase: Phase; fraction: number; detail?: string | undefined }
+  /** Every fragment was written to the link at least once. */
+  | { event: 'sent'; message: number }
+  /** Every fragment was acknowledged by the recipient's gateway. */
+  | { event: 'delivered'; message: number; roundTripMs: number; retransmissions: number }
+  | { event: 'undelivered'; message: number; error: WireError; acked: number; total: number; retransmissions?: number }
+  /** `tag`: the reply tag in base58. The buffer of `body` is transferred. */
+  | { event: 'received'; body: Uint8Array; tag: string | null; canReply: boolean }
+  /** Something was dropped for lack of room. */
+  | { event: 'overflow'; reason: string; from?: string | null; messages: number; bytes: number }
+  /** A failure that belongs to no request. */
+  | { event: 'error'; error: WireError }
+  /** The send queue has room again. */
+  | { event: 'room' }
+  /** From `js/worker.ts`: the engine panicked, or the worker cannot go on. */
+  | { event: 'crashed'; detail: string };
+
+export type WorkerMessage = Answer | WorkerEvent;
