@@ -12,10 +12,10 @@ extern crate alloc;
 
 // Links the standard library, whose allocator and panic handler a `cdylib` needs, without giving it a name: a
 // stray `std::time::Instant` or `HashMap` in a core room is then a compile error.
-#[cfg(not(any(test, target_os = "none")))]
-extern crate std as _;
 #[cfg(test)]
 extern crate std;
+#[cfg(not(any(test, target_os = "none")))]
+extern crate std as _;
 
 pub mod limits;
 pub mod time;

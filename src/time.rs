@@ -3,8 +3,8 @@
 //! The core has no clock. A driver says what time it is, counted from a zero of its own choosing, so a trace can be
 //! replayed and a simulation can run hours in seconds.
 
-pub use core::time::Duration;
 use core::ops::{Add, AddAssign};
+pub use core::time::Duration;
 
 /// Microseconds since a zero that the driver chose.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]

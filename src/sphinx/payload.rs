@@ -1,0 +1,1 @@
+//! Padding, and the layers around a payload.

@@ -1,0 +1,1 @@
+//! LIONESS, the wide-block cipher of the payload.

@@ -1,0 +1,8 @@
+//! Properties that hold for all inputs, checked with random ones. Native only.
+
+#![cfg(not(target_arch = "wasm32"))]
+#![allow(missing_docs, reason = "tests say what they test by their names")]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test that finds a surprise shall stop")]
+
+#[path = "properties/sphinx.rs"]
+mod sphinx;

@@ -1,0 +1,1 @@
+//! The topology room's bytes.
