@@ -1,0 +1,67 @@
+// Builds the crate for browsers into `pkg/`: cargo and wasm-bindgen through wasm-pack, then wasm-opt.
+//
+//   node scripts/build-wasm.mjs [--dev]       (--dev: quick to build, readable panics, not optimised)
+
+import { createHash } from 'node:crypto';
+import { copyFileSync, existsSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { problemsOf } from './check-wasm.mjs';
+import { Complaint, duration, entry, say, stopwatch, tail } from './lib/output.mjs';
+import { cache, folder, logs, root } from './lib/paths.mjs';
+import { run, stopOnSignals } from './lib/processes.mjs';
+import { toolEnv } from './lib/tools.mjs';
+
+/**
+ * What the optimiser may use: the features that all supported browsers have. Never `--all-features`, whose output
+ * uses an encoding that browsers reject.
+ */
+const WASM_OPT = [
+  '-O3',
+  '--enable-bulk-memory',
+  '--enable-nontrapping-float-to-int',
+  '--enable-sign-ext',
+  '--enable-mutable-globals',
+  '--enable-reference-types',
+  '--enable-multivalue',
+  '--enable-simd',
+  // Readable stack traces of users are worth the few kilobytes.
+  '-g',
+];
+
+async function step(name, command, args) {
+  const elapsed = stopwatch();
+  const log = join(folder(logs), `build-${name}.log`);
+  const result = await run(command, args, { env: toolEnv(), log });
+  if (result.code !== 0) throw new Complaint(`${name} failed:\n${tail(result.output)}`);
+  say(`  ${name}: ${duration(elapsed())}`);
+}
+
+/** The optimiser takes a while and is a function of its input: what it made last time is used again. */
+async function optimise(file) {
+  const hash = createHash('sha256').update(readFileSync(file)).update(WASM_OPT.join(' ')).digest('hex').slice(0, 32);
+  const kept = join(folder(cache, 'wasm-opt'), `${hash}.wasm`);
+  if (!existsSync(kept)) {
+    const fresh = `${kept}.${process.pid}`;
+    await step('wasm-opt', 'wasm-opt', [...WASM_OPT, file, '-o', fresh]);
+    const problems = problemsOf(readFileSync(fresh));
+    if (problems.length > 0) throw new Complaint(`wasm-opt wrote a file that browsers refuse: ${problems.join('; ')}`);
+    copyFileSync(fresh, kept);
+  }
+  copyFileSync(kept, file);
+}
+
+await entry(async () => {
+  stopOnSignals();
+  const dev = process.argv.includes('--dev');
+  // no-install and no-opt: wasm-pack would otherwise download programs.
+  const args = ['build', '--target', 'web', '--no-pack', '--no-opt', '--no-gitignore', '--mode', 'no-install'];
+  await step('wasm-pack', 'wasm-pack', [
+    ...args,
+    '--out-dir',
+    'pkg',
+    ...(dev ? ['--dev', '--', '--features', 'panic-hook'] : ['--release']),
+  ]);
+  const file = join(root, 'pkg', 'mixlet_bg.wasm');
+  if (!dev) await optimise(file);
+  say(`  pkg/mixlet_bg.wasm: ${readFileSync(file).length} bytes`);
+});

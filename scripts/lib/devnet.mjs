@@ -1,0 +1,71 @@
+// Starts the devnet: builds the binary and runs it by itself, so that a signal to it is not lost in cargo.
+
+import { execFile } from 'node:child_process';
+import { join } from 'node:path';
+import { promisify } from 'node:util';
+import { Complaint, tail } from './output.mjs';
+import { folder, logs, root } from './paths.mjs';
+import { end, run, start } from './processes.mjs';
+import { toolEnv } from './tools.mjs';
+
+const execute = promisify(execFile);
+
+/** How long a started devnet may take until it says that it is ready. */
+const READY_MS = 30_000;
+
+/** Builds the devnet and returns the path of its binary. */
+export async function buildDevnet() {
+  const log = join(folder(logs), 'build-devnet.log');
+  const built = await run('cargo', ['build', '-p', 'mixlet-devnet'], { env: toolEnv(), log });
+  if (built.code !== 0) throw new Complaint(`The devnet does not build:\n${tail(built.output)}`);
+  return devnetBinary();
+}
+
+/** Where cargo puts the devnet's binary; the folder can be moved by the user's settings. */
+export async function devnetBinary() {
+  const metadata = await execute('cargo', ['metadata', '--no-deps', '--offline', '--format-version', '1'], {
+    env: toolEnv(),
+    cwd: root,
+    maxBuffer: 64 * 1024 * 1024,
+  });
+  return join(JSON.parse(metadata.stdout).target_directory, 'debug', 'mixlet-devnet');
+}
+
+/**
+ * Runs the devnet with these flags and waits for its line of JSON. Returns `{ info, line, stop, ended }`: `info` is
+ * that line parsed, `line` the line itself.
+ */
+export async function startDevnet(binary, flags, { log = join(folder(logs), 'devnet.log') } = {}) {
+  let onLine;
+  const firstLine = new Promise((resolve) => {
+    onLine = resolve;
+  });
+  let stdout = '';
+  let output = '';
+  const { child, ended } = start(binary, flags, {
+    env: toolEnv(),
+    log,
+    onStdout: (text) => {
+      stdout += text;
+      if (stdout.includes('\n')) onLine(stdout.slice(0, stdout.indexOf('\n')));
+    },
+    onOutput: (text) => {
+      // Only the beginning matters, for the case that it never gets ready.
+      if (output.length < 100_000) output += text;
+    },
+  });
+  let timer;
+  const line = await Promise.race([
+    firstLine,
+    ended.then(() => null),
+    new Promise((resolve) => {
+      timer = setTimeout(resolve, READY_MS, null);
+    }),
+  ]);
+  clearTimeout(timer);
+  if (line === null) {
+    await end(child);
+    throw new Complaint(`The devnet did not start:\n${tail(output)}`);
+  }
+  return { info: JSON.parse(line), line, ended, stop: () => end(child) };
+}
