@@ -84,7 +84,7 @@ async function cargo(tool) {
     // One build folder for all of them: they share dependencies. Compiling takes far longer than these tools ever
     // run, so they are optimised less than they ask for.
     CARGO_TARGET_DIR: join(cache, 'tools-build'),
-    CARGO_PROFILE_RELEASE_OPT_LEVEL: '1',
+    CARGO_PROFILE_RELEASE_OPT_LEVEL: String(tool.optLevel),
     CARGO_PROFILE_RELEASE_LTO: 'off',
     CARGO_PROFILE_RELEASE_CODEGEN_UNITS: '16',
   });

@@ -62,3 +62,8 @@ export function verdict(code, results) {
   }
   return { passed: results.passed, failed, problems };
 }
+
+/** For commands that may use any of these runners. */
+export function anyResults(text) {
+  return lineResults(text) ?? nodeTestResults(text) ?? vitestResults(text) ?? cargoResults(text);
+}

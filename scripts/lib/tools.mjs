@@ -126,10 +126,11 @@ const component = (name, program) => ({
 
 const debian = (name, packages, present) => ({ name, how: 'apt', packages, present });
 
-const cargoTool = (name, minutes, args, present, place = async () => null) => ({
+const cargoTool = ({ name, minutes, optLevel, args, present, place = async () => null }) => ({
   name,
   how: 'cargo',
   minutes,
+  optLevel,
   args,
   present,
   place,
@@ -159,18 +160,25 @@ const all = {
   bareTarget: target('thumbv7em-none-eabi'),
   rustfmt: component('rustfmt', 'rustfmt'),
   clippy: component('clippy', 'cargo-clippy'),
-  // Its own lock file names a crate version that is no longer offered, hence no --locked.
-  wasmBindgen: cargoTool(
-    'wasm-bindgen',
-    2,
-    () => ['wasm-bindgen-cli', '--version', `=${wasmBindgenVersion()}`],
-    async () =>
+  wasmBindgen: cargoTool({
+    name: 'wasm-bindgen',
+    minutes: 2,
+    optLevel: 1,
+    // Its own lock file names a crate version that is no longer offered, hence no --locked.
+    args: () => ['wasm-bindgen-cli', '--version', `=${wasmBindgenVersion()}`],
+    present: async () =>
       find('wasm-bindgen-test-runner') !== null &&
       (await ask('wasm-bindgen', '--version')) === `wasm-bindgen ${wasmBindgenVersion()}`,
     // Must equal the version of the crate. Where the user has another one, theirs stays and ours goes into the cache.
-    async () => (find('wasm-bindgen') === null ? null : tools),
-  ),
-  wasmPack: cargoTool('wasm-pack', 2, () => ['wasm-pack', '--locked'], async () => find('wasm-pack') !== null),
+    place: async () => (find('wasm-bindgen') === null ? null : tools),
+  }),
+  wasmPack: cargoTool({
+    name: 'wasm-pack',
+    minutes: 1,
+    optLevel: 0,
+    args: () => ['wasm-pack', '--locked'],
+    present: async () => find('wasm-pack') !== null,
+  }),
   npmPackages: {
     name: 'npm packages',
     how: 'npm',
@@ -182,12 +190,13 @@ const all = {
     async () => find('chromium') !== null && find('chromedriver') !== null,
   ),
   firefox: debian('Firefox ESR', ['firefox-esr'], async () => find('firefox-esr') !== null),
-  geckodriver: cargoTool(
-    'geckodriver',
-    2,
-    () => ['geckodriver', '--locked'],
-    async () => find('geckodriver') !== null,
-  ),
+  geckodriver: cargoTool({
+    name: 'geckodriver',
+    minutes: 1,
+    optLevel: 0,
+    args: () => ['geckodriver', '--locked'],
+    present: async () => find('geckodriver') !== null,
+  }),
 };
 
 /** What each command needs. */

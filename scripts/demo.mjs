@@ -1,0 +1,156 @@
+// `npm run demo`: installs what is missing, builds, starts a mixnet and the page on this machine, prints two links.
+// Ctrl-C ends it all.
+//
+//   npm run demo -- --port 5000           the page's port (5173 or the next free one)
+//   npm run demo -- --devnet='--loss 0.1' more flags for the mixnet
+//   npm run demo -- --fresh               forget the keys, mailboxes and addresses of earlier runs
+//   npm run demo -- --check               start, look whether everything answers, stop
+
+import { existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { randomInt } from 'node:crypto';
+import { get } from 'node:http';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { buildDevnet, startDevnet } from './lib/devnet.mjs';
+import { ensure } from './lib/install.mjs';
+import { bold, Complaint, dim, duration, entry, say, stopwatch, tail } from './lib/output.mjs';
+import { cache, folder, logs, root } from './lib/paths.mjs';
+import { freePorts, isFree, portNear } from './lib/ports.mjs';
+import { run, start, stopAll, stopOnSignals } from './lib/processes.mjs';
+import { toolEnv, toolSets } from './lib/tools.mjs';
+
+const PAGE_PORT = 5173;
+/** How long Vite may take until it answers. */
+const PAGE_READY_MS = 60_000;
+
+await entry(async () => {
+  const options = parse(process.argv.slice(2));
+  stopOnSignals({ onSignal: () => say('\nstopping …'), exitCode: 0 });
+  await ensure(toolSets.demo);
+
+  say('building the client for browsers and the mixnet for this machine …');
+  const elapsed = stopwatch();
+  // Different profiles and targets: cargo does not make one wait for the other.
+  const [binary] = await Promise.all([buildDevnet(), buildPackage()]);
+  say(`built in ${duration(elapsed())}`);
+
+  const state = join(cache, 'demo');
+  if (options.fresh) rmSync(state, { recursive: true, force: true });
+  const devnet = await startDevnet(binary, await devnetFlags(folder(state), options.devnet), {
+    log: join(folder(logs), 'demo-devnet.log'),
+  });
+  const port = options.port ?? (await keptPort(state));
+  const page = await startPage(port, devnet.info);
+
+  const url = `http://127.0.0.1:${port}/`;
+  say();
+  say(`mixnet     ${devnet.info.mixnodes.length} mix nodes in three layers, ${devnet.info.gateways.length} gateways`);
+  say(`directory  ${devnet.info.directory}`);
+  say();
+  say('Open these two links in two browser windows:');
+  say();
+  say(`    ${bold(`${url}?me=alice`)}`);
+  say(`    ${bold(`${url}?me=bob`)}`);
+  say();
+  if (options.check) {
+    for (const address of [url, `${devnet.info.directory}/v1/epoch`]) await answers(address, 10_000);
+    say('everything answers; stopping');
+    await stopAll();
+    return 0;
+  }
+  say(dim('Ctrl-C stops the page and the mixnet.'));
+
+  const ended = await Promise.race([
+    devnet.ended.then(() => 'The mixnet'),
+    page.ended.then(() => 'The page’s server'),
+  ]);
+  // After a signal the children end because we ended them, and the process is about to exit.
+  await sleep(200);
+  await stopAll();
+  throw new Complaint(`${ended} ended by itself; its output is in ${logs}`);
+});
+
+async function buildPackage() {
+  const log = join(folder(logs), 'build-package.log');
+  const built = await run('npm', ['run', '--silent', 'build'], { env: toolEnv(), log });
+  if (built.code !== 0) throw new Complaint(`The package does not build:\n${tail(built.output)}`);
+}
+
+/** Keys, mailboxes and ports are kept between runs, so that the pages' identities stay good. */
+async function devnetFlags(state, more) {
+  const file = join(state, 'devnet.json');
+  const kept = existsSync(file) ? JSON.parse(readFileSync(file, 'utf8')) : { seed: randomInt(2 ** 47), ports: [] };
+  // The gateways take two ports in a row.
+  const taken = await Promise.all(kept.ports.flatMap((port) => [isFree(port), isFree(port + 1)]));
+  if (kept.ports.length !== 3 || taken.includes(false)) kept.ports = await freePorts(3);
+  writeFileSync(file, JSON.stringify(kept));
+  const [directory, control, gateway] = kept.ports.map(String);
+  return [
+    ...['--seed', String(kept.seed), '--state', folder(state, 'state')],
+    ...['--directory-port', directory, '--control-port', control, '--gateway-port', gateway],
+    ...more,
+  ];
+}
+
+/** Browsers keep identities per origin, and the port is part of it: the same one again if that is possible. */
+async function keptPort(state) {
+  const file = join(state, 'page-port');
+  const wanted = existsSync(file) ? Number(readFileSync(file, 'utf8')) : PAGE_PORT;
+  const port = await portNear(wanted);
+  if (port !== wanted) say(`port ${wanted} is taken; the page is on ${port}`);
+  writeFileSync(file, String(port));
+  return port;
+}
+
+async function startPage(port, devnet) {
+  if (!(await isFree(port))) throw new Complaint(`Port ${port} is taken; give another one with --port.`);
+  const args = ['www', '--host', '127.0.0.1', '--port', String(port), '--strictPort', '--clearScreen', 'false'];
+  const log = join(folder(logs), 'demo-page.log');
+  const env = toolEnv({ VITE_MIXLET_DIRECTORY: devnet.directory });
+  const page = start('vite', args, { env, log });
+  await Promise.race([
+    answers(`http://127.0.0.1:${port}/`, PAGE_READY_MS),
+    page.ended.then(() => {
+      throw new Complaint(`The page’s server did not start:\n${tail(readFileSync(log, 'utf8'), 40)}`);
+    }),
+  ]);
+  return page;
+}
+
+/** Waits until a URL answers with 200. */
+async function answers(url, withinMs) {
+  const elapsed = stopwatch();
+  let status = 0;
+  while (elapsed() < withinMs) {
+    status = await statusOf(url);
+    if (status === 200) return;
+    await sleep(100);
+  }
+  throw new Complaint(`${url} does not answer (last status ${status || 'none'}).`);
+}
+
+function statusOf(url) {
+  return new Promise((resolve) => {
+    get(url, { agent: false }, (response) => {
+      response.resume();
+      resolve(response.statusCode);
+    }).once('error', () => resolve(0));
+  });
+}
+
+function parse(args) {
+  const options = { check: false, devnet: [], fresh: false, port: null };
+  for (let i = 0; i < args.length; i += 1) {
+    const [flag, inline] = args[i].split(/=(.*)/s);
+    const value = () => inline ?? args[(i += 1)] ?? '';
+    if (flag === '--check') options.check = true;
+    else if (flag === '--fresh') options.fresh = true;
+    else if (flag === '--devnet') options.devnet = value().split(/\s+/).filter(Boolean);
+    else if (flag === '--port') options.port = Number(value());
+    else throw new Complaint(`Unknown option ${args[i]}; there are --port, --devnet, --fresh and --check.`);
+  }
+  if (options.port !== null && !(Number.isInteger(options.port) && options.port > 0 && options.port < 65536)) {
+    throw new Complaint('--port wants a number from 1 to 65535.');
+  }
+  return options;
+}
