@@ -53,7 +53,7 @@ await entry(async () => {
   say(`    ${bold(`${url}?me=bob`)}`);
   say();
   if (options.check) {
-    for (const address of [url, `${devnet.info.directory}/v1/epoch`]) await answers(address, 10_000);
+    for (const address of [url, `${devnet.info.directory}/v1/epoch/key-rotation-info`]) await answers(address, 10_000);
     say('everything answers; stopping');
     await stopAll();
     return 0;
