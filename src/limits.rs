@@ -6,3 +6,23 @@ use crate::time::Duration;
 
 /// The largest body one message may have; more is refused as `too-large`.
 pub const MESSAGE_LEN_MAX: usize = 32 << 20;
+
+/// The longest message put together from fragments: a body of the greatest length, and a mebibyte for SURBs, tags and
+/// padding around it. What grows beyond is dropped.
+pub const REASSEMBLED_LEN_MAX: usize = MESSAGE_LEN_MAX + (1 << 20);
+
+/// Memory for unfinished messages, bookkeeping included. At the bound the one that waited longest is dropped.
+pub const REASSEMBLY_BYTES_MAX: usize = 96 << 20;
+
+/// As [`REASSEMBLY_BYTES_MAX`], for unfinished messages of unknown senders: they can push out only each other.
+pub const REASSEMBLY_UNKNOWN_BYTES_MAX: usize = 64 << 20;
+
+/// How long an unfinished message is kept after its last fragment; then it is dropped.
+pub const REASSEMBLY_AGE_MAX: Duration = Duration::from_secs(10 * 60);
+
+/// Memory for recognising repeats of finished sets: so much for unknown senders and so much for reply tags. At the bound
+/// the oldest set is forgotten.
+pub const FINISHED_SETS_BYTES_MAX: usize = 4 << 20;
+
+/// How long a finished set is remembered, since its sender may still repeat fragments whose acks were lost.
+pub const FINISHED_SET_AGE_MAX: Duration = Duration::from_secs(60 * 60);

@@ -1,0 +1,140 @@
+//! The end-to-end layer around a fragment, and what a gateway pushes.
+//!
+//! The layer hides a fragment from every gateway. It does not authenticate: the recipient's gateway could flip bits of
+//! it unnoticed. That is how the network has it.
+
+use alloc::vec::Vec;
+
+use ctr::cipher::{KeyIvInit, StreamCipher};
+use rand_core::CryptoRng;
+use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
+
+use super::{ACK_LEN, KeyDigest, MessageError, ReplyKey};
+use crate::sphinx::keys::{x25519, x25519_checked, x25519_public};
+
+/// AES-128 in counter mode. The network counts 64 bits at the end of the block; from zero that is the usual counter.
+pub(super) type KeyStream = ctr::Ctr64BE<aes::Aes128>;
+
+/// HKDF over HMAC whose hash is plain BLAKE3 with a block of 64 bytes; BLAKE3's own keyed modes are not used.
+type Hkdf = hkdf::GenericHkdf<hmac::SimpleHmac<blake3::Hasher>>;
+
+/// The key a client's correspondents encrypt to: its secret half. Wiped when dropped.
+#[derive(Zeroize, ZeroizeOnDrop)]
+pub struct EncryptionKey([u8; 32]);
+
+impl EncryptionKey {
+    /// Takes a secret as it was stored; it is clamped where it is used.
+    pub fn from_bytes(bytes: [u8; 32]) -> Self {
+        Self(bytes)
+    }
+
+    /// Draws a secret: 32 bytes from `rng`.
+    pub fn random(rng: &mut dyn CryptoRng) -> Self {
+        let mut bytes = [0; 32];
+        rng.fill_bytes(&mut bytes);
+        Self(bytes)
+    }
+
+    /// The secret's bytes, for the store.
+    pub fn as_bytes(&self) -> &[u8; 32] {
+        &self.0
+    }
+
+    /// The public half, as an address holds it.
+    pub fn public(&self) -> [u8; 32] {
+        x25519_public(&self.0)
+    }
+}
+
+/// What a gateway pushed, told apart by its length alone.
+///
+/// Whether data decrypts to something sensible must not change anything that others can see.
+#[derive(Clone, Copy)]
+pub enum Pushed<'a> {
+    /// An ack, for [`AckKey::open`](super::AckKey::open).
+    Ack(&'a [u8; ACK_LEN]),
+    /// A sealed fragment, or cover of ours.
+    Data {
+        /// The digest of a reply key of ours or, when we gave out no such key, an ephemeral public key.
+        head: KeyDigest,
+        /// The ciphertext.
+        sealed: &'a [u8],
+    },
+}
+
+impl<'a> Pushed<'a> {
+    /// Tells an ack from data.
+    ///
+    /// # Errors
+    ///
+    /// [`MessageError::Length`] when it is too short for either.
+    pub fn parse(pushed: &'a [u8]) -> Result<Self, MessageError> {
+        if let Ok(ack) = pushed.try_into() {
+            return Ok(Self::Ack(ack));
+        }
+        let (head, sealed) = pushed.split_first_chunk::<32>().ok_or(MessageError::Length(pushed.len()))?;
+        Ok(Self::Data { head: KeyDigest(*head), sealed })
+    }
+}
+
+/// Seals a fragment to a recipient's public key: a fresh public key and the ciphertext, 32 bytes longer than the
+/// fragment. Takes 32 bytes from `rng`.
+///
+/// # Errors
+///
+/// [`MessageError::RecipientKey`] when the shared secret is zero: anyone could read what is sealed to that key.
+pub fn seal_to(recipient_key: &[u8; 32], fragment: &[u8], rng: &mut dyn CryptoRng) -> Result<Vec<u8>, MessageError> {
+    let mut ephemeral = Zeroizing::new([0; 32]);
+    rng.fill_bytes(&mut ephemeral[..]);
+    let shared = x25519_checked(&ephemeral, recipient_key).map_err(|_| MessageError::RecipientKey)?;
+    Ok(seal(&x25519_public(&ephemeral), &derive(&shared), fragment))
+}
+
+/// Seals a fragment with the key of a SURB, used up by it: the key's digest and the ciphertext.
+///
+/// A reply key must never seal twice, since the key stream begins at the same place each time.
+pub fn seal_with(key: &ReplyKey, fragment: &[u8]) -> Vec<u8> {
+    seal(&key.digest().0, key.as_bytes(), fragment)
+}
+
+/// Opens what came through a SURB of ours with the key that was given out with it.
+pub fn open_with(key: &ReplyKey, sealed: &[u8]) -> Vec<u8> {
+    let mut fragment = sealed.to_vec();
+    crypt(key.as_bytes(), &mut fragment);
+    fragment
+}
+
+/// Opens what was sealed to our own key. Garbage in, garbage out: the fragment's header is the first check there is.
+///
+/// # Errors
+///
+/// [`MessageError::Length`] below 32 bytes.
+pub fn open(own: &EncryptionKey, pushed: &[u8]) -> Result<Vec<u8>, MessageError> {
+    let (ephemeral, sealed) = pushed.split_first_chunk::<32>().ok_or(MessageError::Length(pushed.len()))?;
+    let mut fragment = sealed.to_vec();
+    // A shared secret of zero is let through: it gives a stranger nothing that sealing to our key does not give.
+    crypt(&derive(&x25519(&own.0, ephemeral)), &mut fragment);
+    Ok(fragment)
+}
+
+fn seal(head: &[u8; 32], key: &[u8; 16], fragment: &[u8]) -> Vec<u8> {
+    let mut sealed = Vec::with_capacity(fragment.len().saturating_add(32));
+    sealed.extend_from_slice(head);
+    sealed.extend_from_slice(fragment);
+    if let Some((_, ciphertext)) = sealed.split_first_chunk_mut::<32>() {
+        crypt(key, ciphertext);
+    }
+    sealed
+}
+
+fn derive(shared: &[u8; 32]) -> Zeroizing<[u8; 16]> {
+    let mut key = Zeroizing::new([0; 16]);
+    // Fails only for outputs of thousands of bytes.
+    let derived = Hkdf::new(None, shared).expand(&[], &mut key[..]);
+    debug_assert!(derived.is_ok(), "sixteen bytes can be derived");
+    key
+}
+
+fn crypt(key: &[u8; 16], bytes: &mut [u8]) {
+    KeyStream::new(&(*key).into(), &[0; 16].into()).apply_keystream(bytes);
+}
