@@ -1,14 +1,26 @@
 //! Keys of nodes, shared secrets and what is derived from them.
+//!
+//! A sender and n nodes agree on n secrets. The paper lets the sender raise each node's key to the ephemeral secret and
+//! to all blinding factors before it, one power after the other. Since powers commute, the product of the exponents is
+//! kept instead and each node's key is raised once: see [`SenderChain`].
 
 use core::fmt;
 
-use alloc::vec::Vec;
-
+use curve25519_dalek::{
+    edwards::EdwardsPoint,
+    montgomery::MontgomeryPoint,
+    scalar::{Scalar, clamp_integer},
+    traits::IsIdentity,
+};
+use hkdf::Hkdf;
 use rand_core::CryptoRng;
+use sha2::Sha256;
+use subtle::ConstantTimeEq;
+use x25519_dalek::X25519_BASEPOINT_BYTES;
 use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
 
-use super::SphinxError;
 use super::params::{PAYLOAD_KEY_LEN, PAYLOAD_SEED_LEN};
+use super::{SphinxError, Version};
 
 /// The Sphinx key of a node: an X25519 public key that was checked when it was read.
 ///
@@ -16,6 +28,9 @@ use super::params::{PAYLOAD_KEY_LEN, PAYLOAD_SEED_LEN};
 #[derive(Clone)]
 pub struct NodePublicKey {
     bytes: [u8; 32],
+    /// Eight times the key. It lies in the group of prime order also when the key has a part of low order, so scalars
+    /// may be reduced, and the result is that of X25519 with a clamped scalar, which is a multiple of eight.
+    times_eight: MontgomeryPoint,
 }
 
 impl NodePublicKey {
@@ -23,9 +38,16 @@ impl NodePublicKey {
     ///
     /// # Errors
     ///
-    /// [`SphinxError::NodeKey`] when the key is on the twist or of low order: anyone could read that layer.
+    /// [`SphinxError::NodeKey`] when the key is on the twist, where scalars must not be reduced, or of low order, so that
+    /// anyone could read that layer.
     pub fn from_bytes(bytes: [u8; 32]) -> Result<Self, SphinxError> {
-        Ok(Self { bytes })
+        // The top bit is not part of the number.
+        let point = MontgomeryPoint(bytes).to_edwards(0).ok_or(SphinxError::NodeKey)?;
+        let times_eight = point.mul_by_cofactor();
+        if times_eight.is_identity() {
+            return Err(SphinxError::NodeKey);
+        }
+        Ok(Self { bytes, times_eight: times_eight.to_montgomery() })
     }
 
     /// The key as it was published.
@@ -53,7 +75,7 @@ impl fmt::Debug for NodePublicKey {
 pub struct NodePrivateKey([u8; 32]);
 
 impl NodePrivateKey {
-    /// Takes 32 bytes, clamped only where they are used.
+    /// Takes 32 bytes, which are clamped only where they are used.
     pub fn from_bytes(bytes: [u8; 32]) -> Self {
         Self(bytes)
     }
@@ -65,9 +87,159 @@ impl NodePrivateKey {
         Self(bytes)
     }
 
+    /// The bytes to store.
+    pub fn to_bytes(&self) -> Zeroizing<[u8; 32]> {
+        Zeroizing::new(self.0)
+    }
+
     /// The key to publish.
     pub fn public(&self) -> NodePublicKey {
-        todo!()
+        let point = EdwardsPoint::mul_base_clamped(self.0);
+        NodePublicKey { bytes: point.to_montgomery().to_bytes(), times_eight: point.mul_by_cofactor().to_montgomery() }
+    }
+
+    /// The secret shared with whoever made `group_element`.
+    ///
+    /// # Errors
+    ///
+    /// [`SphinxError::SharedSecret`] when `group_element` is of low order.
+    pub fn shared_secret(&self, group_element: &[u8; 32]) -> Result<Zeroizing<[u8; 32]>, SphinxError> {
+        x25519_checked(&self.0, group_element)
+    }
+}
+
+/// The sender's half of the agreement with all nodes of a route.
+///
+/// For an honest node key Y and clamped factors x, b0, b1, ... the chain of X25519 calls X(b1, X(b0, X(x, Y))) gives the
+/// u-coordinate of the point \[x·b0·b1\]Y. The product may be reduced modulo the order of the group, so one
+/// multiplication per node is enough. Clamped integers are multiples of eight: an eighth of the product, times eight times
+/// the key, gives what the clamped chain gives, whatever part of low order the key has.
+pub struct SenderChain {
+    /// An eighth of the product so far.
+    eighth: Scalar,
+}
+
+impl SenderChain {
+    /// Starts with an ephemeral secret, 32 random bytes that must never be used twice.
+    pub fn new(secret: &[u8; 32]) -> Self {
+        // A clamped integer is a multiple of eight below 2^255, so its eighth is a shift and needs no reduction.
+        let mut eighth = Zeroizing::new(clamp_integer(*secret));
+        let mut carry = 0;
+        for byte in eighth.iter_mut().rev() {
+            (*byte, carry) = (*byte >> 3 | carry, *byte << 5);
+        }
+        Self { eighth: Scalar::from_bytes_mod_order(*eighth) }
+    }
+
+    /// What the header of the packet starts with: what the node whose turn it is sees.
+    pub fn group_element(&self) -> [u8; 32] {
+        let product = self.eighth * Scalar::from(8_u8);
+        EdwardsPoint::mul_base(&product).to_montgomery().to_bytes()
+    }
+
+    /// The secret shared with the node whose turn it is.
+    pub fn shared_secret(&self, key: &NodePublicKey) -> Zeroizing<[u8; 32]> {
+        Zeroizing::new((key.times_eight * self.eighth).to_bytes())
+    }
+
+    /// Multiplies in a node's blinding factor: the next node has its turn.
+    pub fn blind(&mut self, factor: &[u8; 32]) {
+        self.eighth *= clamped(factor);
+    }
+}
+
+impl Drop for SenderChain {
+    fn drop(&mut self) {
+        self.eighth.zeroize();
+    }
+}
+
+/// The keys that one hop and the sender derive from their shared secret. Wiped when dropped.
+#[derive(Zeroize, ZeroizeOnDrop)]
+pub struct HopKeys {
+    /// The key of the key stream over the routing information.
+    pub stream_key: [u8; 16],
+    /// The key of the header's MAC.
+    pub mac_key: [u8; 16],
+    /// The payload key in versions up to 258; its first 16 bytes are the seed in versions from 259 on.
+    pub payload_material: [u8; PAYLOAD_KEY_LEN],
+    /// What the group element is multiplied by for the next hop.
+    pub blinding_factor: [u8; 32],
+    /// What names this packet in the node's replay filter.
+    pub replay_tag: [u8; 32],
+}
+
+impl HopKeys {
+    const LEN: usize = 16 + 16 + PAYLOAD_KEY_LEN + 32 + 32;
+
+    /// A place to put keys.
+    pub(super) const EMPTY: Self = Self {
+        stream_key: [0; 16],
+        mac_key: [0; 16],
+        payload_material: [0; PAYLOAD_KEY_LEN],
+        blinding_factor: [0; 32],
+        replay_tag: [0; 32],
+    };
+
+    /// Everything a node needs.
+    pub fn for_node(shared_secret: &[u8; 32]) -> Self {
+        Self::derive(shared_secret, Self::LEN)
+    }
+
+    /// Everything but the replay tag, which stays zero: it would cost the sender a block of its own.
+    pub fn for_sender(shared_secret: &[u8; 32]) -> Self {
+        Self::derive(shared_secret, Self::LEN - 32)
+    }
+
+    fn derive(shared_secret: &[u8; 32], len: usize) -> Self {
+        let mut bytes = Zeroizing::new([0; Self::LEN]);
+        expand(None, shared_secret, HOP_KEYS_INFO, &mut bytes[..len]);
+        let mut keys = Self::EMPTY;
+        keys.stream_key.copy_from_slice(&bytes[..16]);
+        keys.mac_key.copy_from_slice(&bytes[16..32]);
+        keys.payload_material.copy_from_slice(&bytes[32..224]);
+        keys.blinding_factor.copy_from_slice(&bytes[224..256]);
+        keys.replay_tag.copy_from_slice(&bytes[256..]);
+        keys
+    }
+
+    /// The seed of the payload key, in versions from 259 on.
+    pub fn payload_seed(&self) -> [u8; PAYLOAD_SEED_LEN] {
+        let mut seed = [0; PAYLOAD_SEED_LEN];
+        seed.copy_from_slice(&self.payload_material[..PAYLOAD_SEED_LEN]);
+        seed
+    }
+
+    /// The payload key in packets of this version.
+    pub fn payload_key(&self, version: Version) -> PayloadKey {
+        if version.has_payload_seeds() {
+            PayloadKey::from_seed(&self.payload_seed())
+        } else {
+            PayloadKey::from_bytes(&self.payload_material)
+        }
+    }
+}
+
+/// The key of one payload layer. Wiped when dropped.
+#[derive(Zeroize, ZeroizeOnDrop)]
+pub struct PayloadKey([u8; PAYLOAD_KEY_LEN]);
+
+impl PayloadKey {
+    /// A key that was sent or derived in full.
+    pub fn from_bytes(bytes: &[u8; PAYLOAD_KEY_LEN]) -> Self {
+        Self(*bytes)
+    }
+
+    /// The key that belongs to a seed.
+    pub fn from_seed(seed: &[u8; PAYLOAD_SEED_LEN]) -> Self {
+        let mut key = Self([0; PAYLOAD_KEY_LEN]);
+        expand(Some(PAYLOAD_KEY_SALT), seed, PAYLOAD_KEY_INFO, &mut key.0);
+        key
+    }
+
+    /// All four parts, in the order in which encryption uses them: the keys of stream, hash, stream and hash.
+    pub fn as_bytes(&self) -> &[u8; PAYLOAD_KEY_LEN] {
+        &self.0
     }
 }
 
@@ -80,18 +252,36 @@ pub fn x25519(secret: &[u8; 32], point: &[u8; 32]) -> Zeroizing<[u8; 32]> {
 
 /// The public key of an X25519 secret.
 pub fn x25519_public(secret: &[u8; 32]) -> [u8; 32] {
-    x25519_dalek::x25519(*secret, x25519_dalek::X25519_BASEPOINT_BYTES)
+    x25519_dalek::x25519(*secret, X25519_BASEPOINT_BYTES)
 }
 
-/// X25519 that refuses a result of zero, in constant time up to that refusal.
+/// X25519 that refuses a result of zero.
 ///
 /// # Errors
 ///
 /// [`SphinxError::SharedSecret`] when `point` is of low order.
 pub fn x25519_checked(secret: &[u8; 32], point: &[u8; 32]) -> Result<Zeroizing<[u8; 32]>, SphinxError> {
     let shared = x25519(secret, point);
-    if bool::from(subtle::ConstantTimeEq::ct_eq(&shared[..], &[0; 32][..])) {
+    if bool::from(shared.ct_eq(&[0; 32])) {
         return Err(SphinxError::SharedSecret);
     }
     Ok(shared)
 }
+
+/// The clamped integer of 32 bytes, modulo the order of the group.
+fn clamped(bytes: &[u8; 32]) -> Scalar {
+    Scalar::from_bytes_mod_order(clamp_integer(*bytes))
+}
+
+/// HKDF-SHA256.
+fn expand(salt: Option<&[u8]>, secret: &[u8], info: &[u8], out: &mut [u8]) {
+    let fits = Hkdf::<Sha256>::new(salt, secret).expand(info, out);
+    debug_assert!(fits.is_ok(), "HKDF gives 255 blocks and at most 9 are asked for");
+}
+
+const HOP_KEYS_INFO: &[u8] =
+    b"Dwste mou enan moxlo arketa makru kai ena upomoxlio gia na ton topothetisw kai tha kinisw thn gh.";
+const PAYLOAD_KEY_SALT: &[u8] = b"sphinx-payload-key-V01-CS01-HKDF:SHA256-SALT";
+const PAYLOAD_KEY_INFO: &[u8] = b"sphinx-payload-key-V01-CS01-HKDF:SHA256-INFO";
+
+const _: () = assert!(HOP_KEYS_INFO.len() == 97 && PAYLOAD_KEY_SALT.len() == 44 && PAYLOAD_KEY_INFO.len() == 44);

@@ -64,12 +64,21 @@ pub struct MixPacket {
 impl MixPacket {
     /// The form without key rotation, for old gateways.
     pub fn to_v1(&self) -> Vec<u8> {
-        todo!()
+        self.join(&[PACKET_TYPE_MIX])
     }
 
     /// The current form.
     pub fn to_v2(&self) -> Vec<u8> {
-        todo!()
+        self.join(&[PACKET_TYPE_MIX, self.rotation.to_byte()])
+    }
+
+    fn join(&self, front: &[u8]) -> Vec<u8> {
+        let packet = self.packet.as_bytes();
+        let mut bytes = Vec::with_capacity(front.len() + NodeAddress::V6_LEN + packet.len());
+        bytes.extend_from_slice(front);
+        bytes.extend_from_slice(&self.first_hop.to_padded_19()[..self.first_hop.encoded_len()]);
+        bytes.extend_from_slice(packet);
+        bytes
     }
 
     /// Reads the form without key rotation.
@@ -78,7 +87,11 @@ impl MixPacket {
     ///
     /// [`SphinxError::PacketType`], [`SphinxError::Address`] or [`SphinxError::Length`].
     pub fn parse_v1(bytes: &[u8]) -> Result<Self, SphinxError> {
-        todo!()
+        match bytes {
+            [PACKET_TYPE_MIX, rest @ ..] => Self::parse(RotationTag::Unknown, rest),
+            [other, ..] => Err(SphinxError::PacketType(*other)),
+            [] => Err(SphinxError::Length(0)),
+        }
     }
 
     /// Reads the current form.
@@ -87,6 +100,19 @@ impl MixPacket {
     ///
     /// As [`MixPacket::parse_v1`], and [`SphinxError::Rotation`].
     pub fn parse_v2(bytes: &[u8]) -> Result<Self, SphinxError> {
-        todo!()
+        match bytes {
+            [PACKET_TYPE_MIX, rotation, rest @ ..] => Self::parse(RotationTag::from_byte(*rotation)?, rest),
+            [other, _, ..] => Err(SphinxError::PacketType(*other)),
+            _ => Err(SphinxError::Length(bytes.len())),
+        }
+    }
+
+    fn parse(rotation: RotationTag, bytes: &[u8]) -> Result<Self, SphinxError> {
+        let (first_hop, used) = NodeAddress::parse(bytes)?;
+        let packet = Packet::from_bytes(bytes[used..].to_vec())?;
+        Ok(Self { rotation, first_hop, packet })
     }
 }
+
+/// The type of Sphinx packets, the only one that is left.
+pub(super) const PACKET_TYPE_MIX: u8 = 0;

@@ -2,7 +2,10 @@
 
 use alloc::vec::Vec;
 
-use super::{Delay, Destination, NodeAddress, NodePrivateKey, Packet, PacketSize, SphinxError};
+use super::header::{self, Action};
+use super::keys::HopKeys;
+use super::params::HEADER_LEN;
+use super::{Delay, Destination, NodeAddress, NodePrivateKey, Packet, PacketSize, SphinxError, payload, wide_block};
 
 /// What a node remembers of a packet in order to refuse it the second time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -11,7 +14,8 @@ pub struct ReplayTag(pub [u8; 32]);
 /// A packet whose header is authentic for the node's key.
 pub struct Checked {
     packet: Packet,
-    replay_tag: ReplayTag,
+    header: [u8; HEADER_LEN],
+    keys: HopKeys,
 }
 
 impl Checked {
@@ -22,22 +26,38 @@ impl Checked {
     /// [`SphinxError::Authentication`] when the MAC does not match, [`SphinxError::SharedSecret`] when the packet's group
     /// element is of low order.
     pub fn new(packet: Packet, key: &NodePrivateKey) -> Result<Self, SphinxError> {
-        todo!()
+        let header = packet.header();
+        let keys = header::verify(&header, key)?;
+        Ok(Self { packet, header, keys })
     }
 
     /// What to look up in the replay filter before [`Checked::peel`].
     pub fn replay_tag(&self) -> ReplayTag {
-        self.replay_tag
+        ReplayTag(self.keys.replay_tag)
     }
 
     /// Removes this node's layer.
     ///
     /// # Errors
     ///
-    /// [`SphinxError::Flag`], [`SphinxError::Version`] or [`SphinxError::Address`] for routing information that an honest
-    /// sender does not write, [`SphinxError::Payload`] at the last hop when the payload was altered.
+    /// [`SphinxError::Flag`] or [`SphinxError::Address`] for routing information that an honest sender does not write,
+    /// [`SphinxError::Payload`] at the last hop when the payload was altered.
     pub fn peel(self) -> Result<Peeled, SphinxError> {
-        todo!()
+        let size = self.packet.size();
+        let step = header::open(&self.header, &self.keys)?;
+        let mut bytes = self.packet.into_bytes();
+        wide_block::decrypt(&self.keys.payload_key(step.version), &mut bytes[HEADER_LEN..]);
+        match step.action {
+            Action::Forward { next, delay, header } => {
+                let (next, _) = NodeAddress::parse(&next)?;
+                bytes[..HEADER_LEN].copy_from_slice(&header);
+                Ok(Peeled::Forward { next, delay, packet: Packet::from_bytes(bytes)? })
+            }
+            Action::Final { destination, identifier } => {
+                let plaintext = payload::unpad(&bytes[HEADER_LEN..])?.to_vec();
+                Ok(Peeled::Final { destination, identifier, size, plaintext })
+            }
+        }
     }
 }
 
