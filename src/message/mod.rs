@@ -21,6 +21,7 @@ mod address;
 mod content;
 mod cover;
 mod envelope;
+mod finished;
 mod fragment;
 mod reassembly;
 

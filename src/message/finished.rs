@@ -1,0 +1,79 @@
+//! The memory of finished sets, by which late repeats of their fragments are recognised.
+
+use alloc::boxed::Box;
+use alloc::collections::{BTreeMap, VecDeque};
+
+use super::reassembly::Context;
+use super::{FragmentHeader, SetId};
+use crate::time::{Duration, Instant};
+
+/// Finished sets, forgotten by age and, beyond a number of bytes, oldest first.
+///
+/// A set is known by its identifier, its total and a digest for each position. The identifier alone would not do: it has
+/// 31 bits, and a new message that meets an old identifier must not be taken for a repeat.
+#[derive(Default)]
+pub(super) struct Finished {
+    sets: BTreeMap<Key, Box<[u64]>>,
+    order: VecDeque<(Instant, Key)>,
+    bytes: usize,
+    next_number: u64,
+}
+
+/// The number keeps apart sets that happen to have the same identifier.
+type Key = (Context, SetId, u64);
+
+impl Finished {
+    /// Whether the fragment is one of a finished set.
+    pub(super) fn knows(&self, context: Context, header: &FragmentHeader, digest: u64) -> bool {
+        let set = header.id.set;
+        let place = usize::from(header.id.position).checked_sub(1);
+        let same = |digests: &[u64]| {
+            digests.len() == usize::from(header.total) && place.and_then(|place| digests.get(place)) == Some(&digest)
+        };
+        self.sets.range((context, set, 0)..=(context, set, u64::MAX)).any(|(_, digests)| same(digests))
+    }
+
+    /// Remembers a set by the digests of its fragments, in order, within `bytes_max`.
+    pub(super) fn remember(
+        &mut self,
+        context: Context,
+        set: SetId,
+        digests: Box<[u64]>,
+        now: Instant,
+        bytes_max: usize,
+    ) {
+        let key = (context, set, self.next_number);
+        self.next_number = self.next_number.wrapping_add(1);
+        self.bytes = self.bytes.saturating_add(cost(&digests));
+        self.sets.insert(key, digests);
+        self.order.push_back((now, key));
+        while self.bytes > bytes_max && self.forget_oldest() {}
+    }
+
+    /// Forgets what is as old as `age`.
+    pub(super) fn expire(&mut self, now: Instant, age: Duration) {
+        while self.order.front().is_some_and(|(at, _)| now.since(*at) >= age) {
+            self.forget_oldest();
+        }
+    }
+
+    /// Memory in use, bookkeeping included.
+    pub(super) fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    fn forget_oldest(&mut self) -> bool {
+        let Some((_, key)) = self.order.pop_front() else { return false };
+        if let Some(digests) = self.sets.remove(&key) {
+            self.bytes = self.bytes.saturating_sub(cost(&digests));
+        }
+        true
+    }
+}
+
+fn cost(digests: &[u64]) -> usize {
+    SET_COST.saturating_add(size_of_val(digests))
+}
+
+/// Twice the entries of map and queue, since neither is always full, and what an allocation costs.
+const SET_COST: usize = 2 * (size_of::<Key>() + size_of::<Box<[u64]>>() + size_of::<(Instant, Key)>()) + 16;
