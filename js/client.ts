@@ -1,0 +1,463 @@
+import { isAddress, isReplyTag } from './address.js';
+import { Attempt } from './attempt.js';
+import { MixError, fromWire, mixError } from './errors.js';
+import { Inbox } from './inbox.js';
+import { toBody } from './body.js';
+import { limits } from './limits.js';
+import {
+  checkBoolean,
+  checkClientOptions,
+  checkFunction,
+  checkKeys,
+  checkSendOptions,
+  checkSignal,
+  checkTimeout,
+} from './options.js';
+import type { CheckedOptions } from './options.js';
+import { Outgoing } from './outgoing.js';
+import type { ClientState, GatewayData, WorkerEvent } from './protocol.js';
+import { Received } from './received.js';
+import { Session, openOptions, wasmSource } from './session.js';
+import { missingFeatures } from './support.js';
+import type {
+  CloseOptions,
+  ConnectOptions,
+  GatewayInfo,
+  MixAddress,
+  MixClientEventMap,
+  MixClientOptions,
+  MixData,
+  MixStats,
+  ReceivedMessage,
+  ReplyTag,
+  SendOptions,
+  SentMessage,
+  StatsOptions,
+  Undelivered,
+} from './types.js';
+import { Gate, bounded, firstOf } from './wait.js';
+
+type Listener<K extends keyof MixClientEventMap> =
+  ((this: MixClient, event: MixClientEventMap[K]) => unknown) | { handleEvent(event: MixClientEventMap[K]): unknown };
+
+/**
+ * A client of a mix network.
+ *
+ * Making one does nothing; `connect` starts a worker, which holds the keys and does all the work. After `close` it can
+ * connect again. One profile can be connected once per browser.
+ */
+export class MixClient extends EventTarget {
+  readonly #options: CheckedOptions;
+  readonly #outgoing = new Outgoing((undelivered, to) => this.#onUndelivered(undelivered, to));
+  readonly #inbox = new Inbox<ReceivedMessage>(({ reason, message }) =>
+    this.#emit('overflow', { reason, from: message.from, messages: 1, bytes: message.data.byteLength }),
+  );
+  /** When a sender's reply blocks came last, for those that can be answered. */
+  readonly #replyable = new Map<string, number>();
+  #state: ClientState = 'idle';
+  #address: MixAddress | null = null;
+  #gateway: GatewayInfo | null = null;
+  #attempt: Attempt | null = null;
+  #session: Session | null = null;
+  #closing: Closing | null = null;
+  #received = 0;
+
+  /** Throws `MixError` `config-invalid` or `network-required`. */
+  constructor(options: MixClientOptions) {
+    super();
+    this.#options = checkClientOptions(options);
+    // Not a method: where the engine does not know the symbol, the class would get a method called "undefined".
+    if (Symbol.asyncDispose) Object.defineProperty(this, Symbol.asyncDispose, { value: () => this.close() });
+  }
+
+  /** Closes with the defaults of `close`. Exists where the engine knows the symbol. */
+  declare readonly [Symbol.asyncDispose]: () => Promise<void>;
+
+  /** Whether this browser and page have what mixlet needs, and what is missing. `indexeddb` is not needed for memory storage. */
+  static isSupported(): { ok: boolean; missing: string[] } {
+    const missing = missingFeatures();
+    return { ok: missing.length === 0, missing };
+  }
+
+  get state(): ClientState {
+    return this.#state;
+  }
+
+  /** Where others reach this client; known from the first `connect` on, and the same ever after. */
+  get address(): MixAddress | null {
+    return this.#address;
+  }
+
+  /** The gateway this client is or was last linked to. */
+  get gateway(): GatewayInfo | null {
+    return this.#gateway;
+  }
+
+  /**
+   * Resolves when messages can flow. While connecting it returns the same promise and the first call's options hold;
+   * when connected it resolves at once.
+   */
+  connect(options: ConnectOptions = {}): Promise<MixAddress> {
+    let timeoutMs: number;
+    try {
+      checkKeys('connect', options, ['signal', 'timeoutMs', 'onProgress']);
+      checkSignal(options.signal);
+      if (options.onProgress !== undefined) checkFunction('onProgress', options.onProgress);
+      timeoutMs = checkTimeout(options.timeoutMs, limits.connectTimeoutMs);
+    } catch (error) {
+      return Promise.reject(error as Error);
+    }
+    if (this.#attempt) return this.#attempt.promise;
+    if (options.signal?.aborted) return Promise.reject(options.signal.reason as Error);
+    if (this.#session && this.#state !== 'closed') return Promise.resolve(this.#address as MixAddress);
+    const attempt = new Attempt(options, timeoutMs, (progress) => this.#emit('progress', progress));
+    this.#attempt = attempt;
+    void this.#connect(attempt);
+    return attempt.promise;
+  }
+
+  /**
+   * Refuses new work from now on, waits for the acks of what was accepted, and closes. What is not acknowledged by then
+   * fails with `closed-before-delivery`. A second call with `drain: false` ends the waiting of the first.
+   */
+  close(options: CloseOptions = {}): Promise<void> {
+    const { drain = true, signal } = options;
+    let timeoutMs: number;
+    try {
+      checkKeys('close', options, ['drain', 'timeoutMs', 'signal']);
+      checkSignal(signal);
+      checkBoolean('drain', drain);
+      timeoutMs = checkTimeout(options.timeoutMs, limits.closeTimeoutMs);
+    } catch (error) {
+      return Promise.reject(error as Error);
+    }
+    if (this.#attempt) this.#giveUp(this.#attempt);
+    if (this.#session && !this.#closing) this.#shutDown(this.#session, drain, timeoutMs);
+    else if (!drain) this.#closing?.hurry.open();
+    // A client that drains still receives; its iterators end with it.
+    if (!this.#closing) this.#inbox.end();
+    this.#setState('closed');
+    return this.#closed(signal);
+  }
+
+  /**
+   * Sends a message. Never throws but `TypeError`; every failure is on the handle, and raises one `undelivered` event.
+   * Before `connect` it is refused with `not-connected`, after `close` with `closed`.
+   */
+  send(to: MixAddress | ReplyTag, data: MixData, options: SendOptions = {}): SentMessage {
+    if (typeof to !== 'string') throw new TypeError('send(): the first argument must be an address or a reply tag');
+    const body = toBody(data);
+    if (typeof options !== 'object' || options === null) throw new TypeError('send(): the options must be an object');
+    if (options.signal !== undefined && !(options.signal instanceof AbortSignal)) {
+      throw new TypeError('send(): signal must be an AbortSignal');
+    }
+    return this.#send(to, body, options);
+  }
+
+  /**
+   * The messages that arrive, from now on; the first listener of any kind also gets what was kept. The iterator ends
+   * when the client closes or the signal aborts. Throws `MixError` `config-invalid`.
+   */
+  messages(options: { signal?: AbortSignal | undefined } = {}): AsyncIterableIterator<ReceivedMessage> {
+    checkKeys('messages', options, ['signal']);
+    checkSignal(options.signal);
+    return this.#inbox.iterate(options.signal, this.#state === 'closed');
+  }
+
+  /** What was counted since `connect`. Before it rejects with `not-connected`, after `close` with `closed`. */
+  async stats(options: StatsOptions = {}): Promise<MixStats> {
+    checkKeys('stats', options, ['signal', 'timeoutMs']);
+    checkSignal(options.signal);
+    const timeoutMs = checkTimeout(options.timeoutMs, limits.statsTimeoutMs);
+    options.signal?.throwIfAborted();
+    if (this.#state === 'closed') throw mixError('closed');
+    if (!this.#session) throw mixError('not-connected');
+    const late = () => mixError('timeout', `stats() was not answered within ${timeoutMs / 1000} s.`);
+    const answer = this.#session.rpc.request('stats', {});
+    const stats = await bounded(answer, { signal: options.signal, timeoutMs, late });
+    return { ...stats, at: new Date(), state: this.#state };
+  }
+
+  override addEventListener<K extends keyof MixClientEventMap>(
+    type: K,
+    listener: Listener<K> | null,
+    options?: boolean | AddEventListenerOptions,
+  ): void;
+  override addEventListener(
+    type: string,
+    listener: EventListenerOrEventListenerObject | null,
+    options?: boolean | AddEventListenerOptions,
+  ): void;
+  override addEventListener(
+    type: string,
+    listener: EventListenerOrEventListenerObject | null,
+    options?: boolean | AddEventListenerOptions,
+  ): void {
+    super.addEventListener(type, listener, options);
+    if (type === 'message' && listener) this.#inbox.listen((message) => this.#emit('message', message));
+  }
+
+  override removeEventListener<K extends keyof MixClientEventMap>(
+    type: K,
+    listener: Listener<K> | null,
+    options?: boolean | EventListenerOptions,
+  ): void;
+  override removeEventListener(
+    type: string,
+    listener: EventListenerOrEventListenerObject | null,
+    options?: boolean | EventListenerOptions,
+  ): void;
+  override removeEventListener(
+    type: string,
+    listener: EventListenerOrEventListenerObject | null,
+    options?: boolean | EventListenerOptions,
+  ): void {
+    super.removeEventListener(type, listener, options);
+  }
+
+  async #connect(attempt: Attempt): Promise<void> {
+    const { signal, timeoutMs } = attempt;
+    try {
+      const late = () => attempt.lateError();
+      attempt.resolve(this.#begin(attempt, await bounded(this.#open(attempt), { signal, timeoutMs, late })));
+    } catch (error) {
+      attempt.abort(error);
+      if (this.#attempt === attempt) {
+        this.#attempt = null;
+        if (this.#state === 'connecting') this.#setState('idle');
+        this.#outgoing.failAll(error);
+      }
+      attempt.reject(error);
+    }
+  }
+
+  /** Everything from nothing to the worker's answer. The session is the attempt's at once, so that an abort ends it. */
+  async #open(attempt: Attempt): Promise<Opened> {
+    // A client that is still closing holds the profile and takes no work, so the state stays for so long.
+    if (this.#closing) await this.#closing.done.opened;
+    attempt.signal.throwIfAborted();
+    this.#setState('connecting');
+    checkSupport(this.#options);
+    const wasm = await wasmSource(this.#options.wasm);
+    const options = openOptions(this.#options);
+    attempt.signal.throwIfAborted();
+    const session = new Session(this.#options.worker, {
+      onEvent: (event) => this.#onEvent(event),
+      onCrash: (error) => this.#collapse(session, error),
+      phase: () => this.#attempt?.phase,
+    });
+    attempt.session = session;
+    const transfer = 'bytes' in wasm ? [wasm.bytes] : [];
+    const { address, gateway } = await session.rpc.request('open', { options, wasm }, transfer);
+    return { session, address: address as MixAddress, gateway };
+  }
+
+  #begin(attempt: Attempt, { session, address, gateway }: Opened): MixAddress {
+    this.#session = session;
+    this.#attempt = null;
+    this.#address = address;
+    this.#gateway = gatewayInfo(gateway);
+    attempt.succeed();
+    globalThis.addEventListener?.('online', this.#onOnline);
+    globalThis.addEventListener?.('pagehide', this.#onPageHide);
+    this.#outgoing.attach(session.rpc);
+    this.#setState(attempt.reportedState ?? 'ready');
+    return address;
+  }
+
+  /** `close` came while connecting. */
+  #giveUp(attempt: Attempt): void {
+    this.#attempt = null;
+    attempt.abort(mixError('closed', 'connect() was cut short by close().', { phase: attempt.phase }));
+    this.#outgoing.failAll(mixError('closed-before-delivery'));
+  }
+
+  /** What `close` returns: the end of the closing, or the abort, which ends the draining. */
+  #closed(signal: AbortSignal | undefined): Promise<void> {
+    const closing = this.#closing;
+    const closed = bounded(closing ? closing.done.opened : Promise.resolve(), { signal });
+    closed.catch(() => closing?.hurry.open());
+    return closed;
+  }
+
+  #shutDown(session: Session, drain: boolean, timeoutMs: number): void {
+    const closing = new Closing();
+    this.#closing = closing;
+    void this.#drainAndClose(session, closing, drain, timeoutMs).finally(() => {
+      this.#closing = null;
+      this.#letGo(session, mixError('closed'), mixError('closed-before-delivery'));
+      closing.done.open();
+    });
+  }
+
+  async #drainAndClose(session: Session, closing: Closing, drain: boolean, timeoutMs: number): Promise<void> {
+    const start = performance.now();
+    const stop = [closing.hurry.opened, session.ended];
+    if (drain) await firstOf([this.#outgoing.whenHandedOver(), ...stop], timeoutMs);
+    if (drain && !closing.hurry.isOpen) {
+      // 0 means no limit, so a limit that is used up must not become 0.
+      const left = timeoutMs === 0 ? 0 : Math.max(1, Math.round(timeoutMs - (performance.now() - start)));
+      const answer = session.rpc.request('close', { drain, timeoutMs: left });
+      await firstOf([answer, ...stop], left === 0 ? 0 : left + limits.closeGraceMs);
+      if (!closing.hurry.isOpen) return;
+    }
+    const answer = session.rpc.request('close', { drain: false, timeoutMs: limits.closeGraceMs });
+    await firstOf([answer, session.ended], limits.closeGraceMs);
+  }
+
+  /** The worker of this client is gone or has to go; nothing of it remains. */
+  #letGo(session: Session, reason: MixError, undelivered: MixError): void {
+    session.end(reason);
+    if (this.#session === session) this.#session = null;
+    globalThis.removeEventListener?.('online', this.#onOnline);
+    globalThis.removeEventListener?.('pagehide', this.#onPageHide);
+    this.#replyable.clear();
+    this.#outgoing.failAll(undelivered);
+    this.#inbox.end();
+  }
+
+  /** The client cannot go on, and nobody asked it to stop. While connecting, the attempt sees to it. */
+  #collapse(session: Session, error: MixError): void {
+    if (this.#session !== session) return;
+    this.#letGo(session, error, error);
+    if (this.#closing) return;
+    this.#setState('closed', error);
+    this.#emit('error', error);
+  }
+
+  #send(to: string, body: Uint8Array | Blob | 'too-large', options: SendOptions): SentMessage {
+    const refuse = (error: unknown) => this.#outgoing.refuse(to, error);
+    if (this.#state === 'idle') return refuse(mixError('not-connected'));
+    if (this.#state === 'closed') return refuse(mixError('closed'));
+    if (options.signal?.aborted) return refuse(options.signal.reason);
+    if (!isAddress(to) && !isReplyTag(to)) return refuse(mixError('address-invalid'));
+    if (body === 'too-large') return refuse(mixError('too-large'));
+    try {
+      return this.#outgoing.accept(to, body, checkSendOptions(options), options.signal);
+    } catch (error) {
+      return refuse(error);
+    }
+  }
+
+  #onEvent(event: WorkerEvent): void {
+    switch (event.event) {
+      case 'progress':
+        this.#attempt?.progress(event.phase, event.fraction, event.detail);
+        break;
+      case 'state':
+        this.#onWorkerState(event.state, event.error && fromWire(event.error));
+        break;
+      case 'sent':
+      case 'delivered':
+      case 'undelivered':
+        this.#outgoing.handle(event);
+        break;
+      case 'received':
+        this.#onReceived(event.body, event.tag as ReplyTag | null, event.canReply);
+        break;
+      case 'overflow': {
+        const { reason, from = null, messages, bytes } = event;
+        this.#emit('overflow', { reason, from: from as ReplyTag | null, messages, bytes });
+        break;
+      }
+      case 'error':
+        this.#onTrouble(fromWire(event.error));
+        break;
+      case 'room':
+      case 'crashed':
+        // Room is counted here, by what is finished; crashes end the session before they come this far.
+        break;
+    }
+  }
+
+  #onWorkerState(state: ClientState, error?: MixError): void {
+    if (this.#attempt) {
+      this.#attempt.report(state, error);
+    } else if (this.#session && this.#state !== 'closed') {
+      if (state === 'closed') this.#collapse(this.#session, error ?? mixError('gateway-refused'));
+      else if (state !== 'idle') this.#setState(state === 'connecting' ? 'reconnecting' : state, error);
+    }
+  }
+
+  #onTrouble(error: MixError): void {
+    if (this.#attempt) this.#attempt.trouble = error;
+    this.#emit('error', error);
+  }
+
+  #onReceived(body: Uint8Array, tag: ReplyTag | null, canReply: boolean): void {
+    if (tag !== null) {
+      this.#replyable.delete(tag);
+      if (canReply) this.#replyable.set(tag, Date.now());
+      const [oldest] = this.#replyable.keys();
+      if (this.#replyable.size > limits.watchedTags && oldest !== undefined) this.#replyable.delete(oldest);
+    }
+    this.#inbox.push(new Received(String(++this.#received), body, tag, this.#replier));
+  }
+
+  #onUndelivered(undelivered: Undelivered, to: string): void {
+    if (undelivered.error instanceof MixError && undelivered.error.code === 'no-surbs') this.#replyable.delete(to);
+    this.#emit('undelivered', undelivered);
+  }
+
+  readonly #replier = {
+    canReply: (tag: ReplyTag) => Date.now() - (this.#replyable.get(tag) ?? -Infinity) < limits.repliesMs,
+    reply: (tag: ReplyTag | null, data: MixData, options?: SendOptions) => {
+      if (tag !== null) return this.send(tag, data, options);
+      toBody(data);
+      return this.#outgoing.refuse('', mixError('no-surbs', noTagAdvice));
+    },
+  };
+
+  readonly #onOnline = (): void => this.#session?.rpc.notify({ op: 'online' });
+
+  /** The page is being left: the socket is closed now, so that the gateway keeps what comes. */
+  readonly #onPageHide = (): void => {
+    if (this.#session) this.#collapse(this.#session, mixError('closed-before-delivery', pageHideAdvice));
+  };
+
+  #setState(state: ClientState, error?: MixError): void {
+    const previous = this.#state;
+    if (state === previous) return;
+    this.#state = state;
+    this.#emit('statechange', error ? { state, previous, error } : { state, previous });
+  }
+
+  #emit<K extends keyof MixClientEventMap>(type: K, detail: MixClientEventMap[K]['detail']): void {
+    this.dispatchEvent(new CustomEvent(type, { detail }));
+  }
+}
+
+interface Opened {
+  session: Session;
+  address: MixAddress;
+  gateway: GatewayData;
+}
+
+/** One closing, from `close` to the end of the worker. */
+class Closing {
+  /** Opened when the draining has to stop. */
+  readonly hurry = new Gate();
+  readonly done = new Gate();
+}
+
+/** Throws `MixError` `unsupported-runtime` or `storage-blocked`. */
+function checkSupport(options: CheckedOptions): void {
+  const storage = options.storage === 'indexeddb';
+  const needless = [...(storage ? [] : ['indexeddb', 'web-locks']), ...(options.worker ? ['worker'] : [])];
+  const missing = missingFeatures().filter((name) => !needless.includes(name));
+  if (missing.length === 0) return;
+  if (missing.length === 1 && missing[0] === 'indexeddb') throw mixError('storage-blocked', '', { phase: 'storage' });
+  const advice = missing.includes('secure-context')
+    ? 'Serve the page over https or from localhost.'
+    : 'Use a current browser.';
+  throw mixError('unsupported-runtime', `Missing here: ${missing.join(', ')}. ${advice}`, { phase: 'engine' });
+}
+
+function gatewayInfo({ id, url, host, secure, performance, usable, why }: GatewayData): GatewayInfo {
+  return { id, url, host, secure, performance, usable, ...(why === undefined ? {} : { why }) };
+}
+
+const noTagAdvice = 'This message came without reply blocks, so it cannot be answered. Its sender has to attach some.';
+
+const pageHideAdvice =
+  'The page was left before the message was acknowledged, so it may or may not arrive. Connect and send it again if it may arrive twice.';

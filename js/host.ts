@@ -1,0 +1,135 @@
+import { Refusal, loadModule } from './load.js';
+import { limits } from './limits.js';
+import type { EngineClient, OpenRequest, PageMessage, Post, WireError, WorkerMessage } from './protocol.js';
+
+/** What the host uses of the worker's global object. */
+export interface Scope {
+  postMessage(message: WorkerMessage, transfer: Transferable[]): void;
+  addEventListener(type: string, listener: (event: Event) => void): void;
+  readonly navigator: { readonly locks?: LockManager };
+}
+
+/** Makes the engine of the compiled wasm. */
+export type StartEngine = (module: WebAssembly.Module, post: Post) => Promise<EngineClient>;
+
+/**
+ * The worker's side of the line: takes the profile's lock, loads the wasm, then passes messages to the engine and back.
+ * What the engine throws, now or in a task of its own, is reported as a crash.
+ */
+export class Host {
+  readonly #scope: Scope;
+  readonly #startEngine: StartEngine;
+  #engine: EngineClient | null = null;
+  #unlock: (() => void) | null = null;
+  /** The number of the request whose answer ends the engine's work. */
+  #closeId: number | null = null;
+  #crashed = false;
+
+  constructor(scope: Scope, startEngine: StartEngine) {
+    this.#scope = scope;
+    this.#startEngine = startEngine;
+    scope.addEventListener('message', (event) => this.#handle((event as MessageEvent<PageMessage>).data));
+    scope.addEventListener('error', (event) => {
+      event.preventDefault();
+      this.#crash(event instanceof ErrorEvent ? event.message : '');
+    });
+    scope.addEventListener('unhandledrejection', (event) => {
+      event.preventDefault();
+      this.#crash(String((event as PromiseRejectionEvent).reason));
+    });
+  }
+
+  #handle(message: PageMessage): void {
+    if (message.op === 'open') {
+      void this.#open(message);
+    } else if (this.#engine) {
+      if (message.op === 'close') this.#closeId = message.id;
+      this.#guard(this.#engine, message);
+    } else if ('id' in message) {
+      this.#post({ id: message.id, error: notOpen }, []);
+    }
+  }
+
+  async #open(request: OpenRequest): Promise<void> {
+    const { wasm, ...open } = request;
+    try {
+      this.#post({ event: 'progress', phase: 'engine', fraction: 0 }, []);
+      if (open.options.storage === 'indexeddb') await this.#lock(open.options.profile);
+      const module = await loadModule(wasm);
+      this.#engine = await this.#startEngine(module, (message, transfer) => this.#post(message, transfer));
+    } catch (error) {
+      this.#release();
+      this.#post({ id: request.id, error: toWire(error) }, []);
+      return;
+    }
+    this.#guard(this.#engine, open as PageMessage);
+  }
+
+  /** Throws `Refusal` `in-use` when another client holds the profile. */
+  async #lock(profile: string): Promise<void> {
+    const name = `mixlet:${profile}`;
+    // The lock of a page that was just reloaded lingers for a moment, so a taken one is asked for once more.
+    if (!(await this.#take(name, { ifAvailable: true }))) {
+      const patience = new AbortController();
+      const timer = setTimeout(() => patience.abort(), limits.lockGraceMs);
+      const taken = await this.#take(name, { signal: patience.signal }).catch((error: unknown) => {
+        if (patience.signal.aborted) return false;
+        throw error;
+      });
+      clearTimeout(timer);
+      if (!taken) throw new Refusal('in-use', 'storage', '', { retriable: true });
+    }
+  }
+
+  /** Whether the lock was granted. It is held until `#release`, or until the worker ends. */
+  #take(name: string, options: LockOptions): Promise<boolean> {
+    const { locks } = this.#scope.navigator;
+    return new Promise((resolve, reject) => {
+      const held = (lock: Lock | null) => {
+        resolve(lock !== null);
+        return lock && new Promise<void>((unlock) => (this.#unlock = unlock));
+      };
+      if (locks) locks.request(name, options, held).catch(reject);
+      else
+        reject(new Refusal('unsupported-runtime', 'storage', 'This browser has no Web Locks. Use a current browser.'));
+    });
+  }
+
+  #release(): void {
+    this.#unlock?.();
+    this.#unlock = null;
+  }
+
+  #guard(engine: EngineClient, message: PageMessage): void {
+    try {
+      engine.handle(message);
+    } catch (error) {
+      this.#crash(error instanceof Error ? error.message : String(error));
+    }
+  }
+
+  #post(message: WorkerMessage, transfer: ArrayBuffer[]): void {
+    // The page may connect again as soon as it has this answer.
+    if ('id' in message && message.id === this.#closeId) this.#release();
+    this.#scope.postMessage(message, transfer);
+  }
+
+  #crash(detail: string): void {
+    if (this.#crashed) return;
+    this.#crashed = true;
+    // Not the engine's memory any more: nothing is asked of it after a panic.
+    this.#engine = null;
+    this.#release();
+    this.#post({ event: 'crashed', detail }, []);
+  }
+}
+
+const notOpen: WireError = { code: 'not-connected', message: '', retriable: true };
+
+function toWire(error: unknown): WireError {
+  if (error instanceof Refusal) return error.toWire();
+  const message = error instanceof Error ? error.message : String(error);
+  // The imports do not fit, or there is not enough memory: both point to the file and not to its place.
+  const advice = 'mixlet.wasm could not be started. It has to be of the same version as the worker. The cause:';
+  return { code: 'wasm-load', message: `${advice} ${message}`, phase: 'engine', retriable: false };
+}

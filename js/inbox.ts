@@ -1,0 +1,159 @@
+import { limits } from './limits.js';
+
+/** What the inbox asks of a message. */
+interface Sized {
+  readonly data: Uint8Array;
+}
+
+export interface Dropped<M> {
+  reason: 'kept' | 'iterator';
+  message: M;
+}
+
+/**
+ * Received messages on their way to whoever listens. While nobody does they are kept, up to a bound; the first
+ * listener gets them. After that each listener sees each message from the moment it began.
+ */
+export class Inbox<M extends Sized> {
+  readonly #kept = new Queue<M>(limits.keptMessages, limits.keptBytes);
+  readonly #iterators = new Set<MessageIterator<M>>();
+  readonly #dropped: (dropped: Dropped<M>) => void;
+  #dispatch: ((message: M) => void) | null = null;
+
+  constructor(dropped: (dropped: Dropped<M>) => void) {
+    this.#dropped = dropped;
+  }
+
+  /** Takes a message that has arrived. */
+  push(message: M): void {
+    const heard = this.#dispatch !== null || this.#iterators.size > 0;
+    this.#dispatch?.(message);
+    for (const iterator of this.#iterators) {
+      if (!iterator.push(message)) this.#dropped({ reason: 'iterator', message });
+    }
+    if (!heard && !this.#kept.push(message)) this.#dropped({ reason: 'kept', message });
+  }
+
+  /**
+   * From now on every message goes to `dispatch` too. What was kept goes there in a microtask, so that a listener is
+   * never called before the call that added it has returned.
+   */
+  listen(dispatch: (message: M) => void): void {
+    if (this.#dispatch) return;
+    this.#dispatch = dispatch;
+    const kept = this.#kept.takeAll();
+    if (kept.length > 0) queueMicrotask(() => kept.forEach(dispatch));
+  }
+
+  /** An iterator over what is kept, if it is the first listener, and what comes. It ends at `end` or at the abort. */
+  iterate(signal: AbortSignal | undefined, ended: boolean): AsyncIterableIterator<M> {
+    const iterator = new MessageIterator<M>(this.#kept.takeAll(), signal, () => this.#iterators.delete(iterator));
+    if (ended) iterator.end();
+    else if (!signal?.aborted) this.#iterators.add(iterator);
+    return iterator;
+  }
+
+  /** Ends all iterators, after what they have not yet handed out. */
+  end(): void {
+    for (const iterator of this.#iterators) iterator.end();
+    this.#iterators.clear();
+  }
+}
+
+class MessageIterator<M extends Sized> implements AsyncIterableIterator<M> {
+  readonly #queue = new Queue<M>(limits.iteratorMessages, limits.iteratorBytes);
+  readonly #waiting: ((result: IteratorResult<M, undefined>) => void)[] = [];
+  readonly #signal: AbortSignal | undefined;
+  readonly #onEnd: () => void;
+  #ended = false;
+
+  constructor(kept: M[], signal: AbortSignal | undefined, onEnd: () => void) {
+    for (const message of kept) this.#queue.push(message);
+    this.#signal = signal;
+    this.#onEnd = onEnd;
+    if (signal?.aborted) this.#stop();
+    else signal?.addEventListener('abort', this.#stop, { once: true });
+  }
+
+  /** False: there was no room. */
+  push(message: M): boolean {
+    const waiting = this.#waiting.shift();
+    if (!waiting) return this.#queue.push(message);
+    waiting({ value: message, done: false });
+    return true;
+  }
+
+  end(): void {
+    if (this.#ended) return;
+    this.#ended = true;
+    this.#signal?.removeEventListener('abort', this.#stop);
+    this.#onEnd();
+    for (const waiting of this.#waiting.splice(0)) waiting({ value: undefined, done: true });
+  }
+
+  next(): Promise<IteratorResult<M, undefined>> {
+    const message = this.#queue.shift();
+    if (message) return Promise.resolve({ value: message, done: false });
+    if (this.#ended) return Promise.resolve({ value: undefined, done: true });
+    return new Promise((resolve) => this.#waiting.push(resolve));
+  }
+
+  /** Called when a `for await` loop is left. */
+  return(): Promise<IteratorResult<M, undefined>> {
+    this.#stop();
+    return Promise.resolve({ value: undefined, done: true });
+  }
+
+  [Symbol.asyncIterator](): this {
+    return this;
+  }
+
+  readonly #stop = (): void => {
+    this.#queue.takeAll();
+    this.end();
+  };
+}
+
+/** First in, first out, bounded in number and in bytes. */
+class Queue<M extends Sized> {
+  #items: M[] = [];
+  #head = 0;
+  #bytes = 0;
+  readonly #maxItems: number;
+  readonly #maxBytes: number;
+
+  constructor(maxItems: number, maxBytes: number) {
+    this.#maxItems = maxItems;
+    this.#maxBytes = maxBytes;
+  }
+
+  /** False: there was no room, and the message is not in the queue. */
+  push(message: M): boolean {
+    const bytes = this.#bytes + message.data.byteLength;
+    if (this.#items.length - this.#head >= this.#maxItems || bytes > this.#maxBytes) return false;
+    this.#items.push(message);
+    this.#bytes = bytes;
+    return true;
+  }
+
+  shift(): M | undefined {
+    const message = this.#items[this.#head];
+    if (!message) return undefined;
+    this.#head++;
+    this.#bytes -= message.data.byteLength;
+    // Moving the rest each time would cost a square of the length; moving half at a time costs nothing to speak of.
+    if (this.#head * 2 > this.#items.length) {
+      this.#items = this.#items.slice(this.#head);
+      this.#head = 0;
+    }
+    return message;
+  }
+
+  takeAll(): M[] {
+    const items = this.#items.slice(this.#head);
+    this.#items = [];
+    this.#head = 0;
+    this.#bytes = 0;
+    return items;
+  }
+}

@@ -1,0 +1,185 @@
+import { mixError } from './errors.js';
+import { limits } from './limits.js';
+import type { OpenOptions, SendSettings } from './protocol.js';
+import type { MixClientOptions, PrivacyParams, PrivacyProfile, SendOptions } from './types.js';
+
+/** The options with everything filled in, ready for the worker; `wasm` and `worker` stay with the page. */
+export type CheckedOptions = Omit<OpenOptions, 'securePage'> & Readonly<Pick<MixClientOptions, 'wasm' | 'worker'>>;
+
+/** Slot, loop cover, delay at each node for messages and for acks. `balanced` is what Nym's own clients do. */
+const profiles: Readonly<Record<PrivacyProfile, PrivacyParams>> = {
+  strong: { slotMs: 20, loopMs: 200, hopDelayMs: 50, ackDelayMs: 50 },
+  balanced: { slotMs: 20, loopMs: 200, hopDelayMs: 15, ackDelayMs: 15 },
+  fast: { slotMs: 4, loopMs: 200, hopDelayMs: 10, ackDelayMs: 10 },
+};
+
+/** Throws `MixError` `config-invalid` or `network-required`. */
+export function checkClientOptions(options: MixClientOptions): CheckedOptions {
+  if (options === undefined || (options as { network?: unknown } | null)?.network === undefined) {
+    throw mixError('network-required');
+  }
+  checkKeys('MixClient', options, [
+    'network',
+    'profile',
+    'storage',
+    'gateway',
+    'privacy',
+    'reconnect',
+    'askForMore',
+    'wasm',
+    'worker',
+  ]);
+  const { profile = 'default', storage = 'indexeddb', askForMore = true } = options;
+  const { directories, topology, refreshMs, minPerformance } = checkNetwork(options.network);
+  if (typeof profile !== 'string' || !isName(profile)) {
+    throw invalid(`profile must be 1 to ${limits.profileLength} visible characters`);
+  }
+  if (storage !== 'indexeddb' && storage !== 'memory') throw invalid("storage must be 'indexeddb' or 'memory'");
+  checkBoolean('askForMore', askForMore);
+  checkKeys('gateway', options.gateway ?? {}, ['id']);
+  const gatewayId = options.gateway?.id;
+  if (gatewayId !== undefined && typeof gatewayId !== 'string') throw invalid('gateway.id must be a string');
+  if (options.worker !== undefined) checkFunction('worker', options.worker);
+  return {
+    directories,
+    topology,
+    profile,
+    storage,
+    gatewayId,
+    ...checkPrivacy(options.privacy),
+    minPerformance,
+    refreshMs,
+    reconnect: checkReconnect(options.reconnect),
+    askForMore,
+    wasm: checkWasm(options.wasm),
+    worker: options.worker,
+  };
+}
+
+/** Throws `MixError` `config-invalid`. */
+export function checkSendOptions(options: SendOptions): SendSettings {
+  checkKeys('send', options, ['signal', 'timeoutMs', 'priority', 'replies', 'reliable']);
+  const { timeoutMs, priority = 'normal', replies = 'auto', reliable = true } = options;
+  const priorities = { high: 0, normal: 1, bulk: 2 } as const;
+  if (!Object.hasOwn(priorities, priority)) throw invalid("priority must be 'high', 'normal' or 'bulk'");
+  if (replies !== 'auto') checkNumber('replies', replies, 0, limits.repliesPerMessage, true);
+  checkBoolean('reliable', reliable);
+  return {
+    timeoutMs: timeoutMs === undefined ? null : checkNumber('timeoutMs', timeoutMs, 0, Number.MAX_SAFE_INTEGER),
+    replies,
+    reliable,
+    priority: priorities[priority],
+  };
+}
+
+/** The deadline in milliseconds; 0: none. Throws `MixError` `config-invalid`. */
+export function checkTimeout(timeoutMs: number | undefined, fallback: number): number {
+  return timeoutMs === undefined ? fallback : checkNumber('timeoutMs', timeoutMs, 0, limits.timeoutMs);
+}
+
+/** Throws `MixError` `config-invalid` that names the first key which is not among `known`. */
+export function checkKeys(where: string, options: object, known: readonly string[]): void {
+  if (typeof options !== 'object' || options === null) throw invalid(`the options of ${where} must be an object`);
+  for (const key of Object.keys(options)) {
+    if (!known.includes(key)) {
+      throw invalid(`"${key}" is not an option of ${where}; there are: ${known.join(', ')}`);
+    }
+  }
+}
+
+export function checkBoolean(name: string, value: unknown): void {
+  if (typeof value !== 'boolean') throw invalid(`${name} must be true or false`);
+}
+
+export function checkFunction(name: string, value: unknown): void {
+  if (typeof value !== 'function') throw invalid(`${name} must be a function`);
+}
+
+export function checkSignal(signal: unknown): void {
+  if (signal !== undefined && !(signal instanceof AbortSignal)) throw invalid('signal must be an AbortSignal');
+}
+
+function checkNetwork(network: MixClientOptions['network']) {
+  checkKeys('network', network, ['directories', 'topology', 'refreshMs', 'minPerformance']);
+  const { directories = [], topology, refreshMs, minPerformance } = network;
+  if (!Array.isArray(directories)) throw invalid('network.directories must be a list of URLs');
+  if (topology !== undefined && (typeof topology !== 'object' || topology === null)) {
+    throw invalid('network.topology must be a topology document');
+  }
+  if (directories.length === 0 && topology === undefined) throw mixError('network-required');
+  if (refreshMs !== undefined) checkNumber('network.refreshMs', refreshMs, 10_000, 3_600_000);
+  if (minPerformance !== undefined) checkNumber('network.minPerformance', minPerformance, 0, 100, true);
+  return {
+    directories: directories.map(checkDirectory),
+    topology: topology && JSON.stringify(topology),
+    refreshMs,
+    minPerformance,
+  };
+}
+
+function checkDirectory(text: unknown): string {
+  let url: URL | undefined;
+  try {
+    url = new URL(String(text));
+  } catch {
+    // Falls through to the error below.
+  }
+  if (typeof text !== 'string' || !url || !['http:', 'https:'].includes(url.protocol)) {
+    throw invalid(`network.directories: "${String(text)}" is not an absolute http:// or https:// URL`);
+  }
+  if (url.search || url.hash || url.username || url.password) {
+    throw invalid(`network.directories: "${url.origin}${url.pathname}" may have no query, fragment or password`);
+  }
+  return url.href;
+}
+
+function checkPrivacy(privacy: MixClientOptions['privacy'] = 'balanced'): Required<PrivacyParams> {
+  if (typeof privacy === 'string') {
+    if (!Object.hasOwn(profiles, privacy)) throw invalid("privacy must be 'strong', 'balanced', 'fast' or an object");
+    return { dangerNoPacing: false, ...profiles[privacy] };
+  }
+  checkKeys('privacy', privacy, ['slotMs', 'loopMs', 'hopDelayMs', 'ackDelayMs', 'dangerNoPacing']);
+  const given = Object.fromEntries(Object.entries(privacy).filter(([, value]) => value !== undefined));
+  const all: Required<PrivacyParams> = { dangerNoPacing: false, ...profiles.balanced, ...given };
+  checkNumber('privacy.slotMs', all.slotMs, 1, 10_000);
+  checkNumber('privacy.loopMs', all.loopMs, 1, 10_000);
+  checkNumber('privacy.hopDelayMs', all.hopDelayMs, 0, 10_000);
+  checkNumber('privacy.ackDelayMs', all.ackDelayMs, 0, 10_000);
+  checkBoolean('privacy.dangerNoPacing', all.dangerNoPacing);
+  return all;
+}
+
+function checkReconnect(reconnect: MixClientOptions['reconnect'] = {}): OpenOptions['reconnect'] {
+  checkKeys('reconnect', reconnect, ['minMs', 'maxMs', 'maxAttempts']);
+  const { minMs = 500, maxMs = Math.max(60_000, minMs), maxAttempts } = reconnect;
+  checkNumber('reconnect.minMs', minMs, 1, 3_600_000);
+  checkNumber('reconnect.maxMs', maxMs, minMs, 3_600_000);
+  if (maxAttempts !== undefined) checkNumber('reconnect.maxAttempts', maxAttempts, 1, 1_000_000, true);
+  return { minMs, maxMs, maxAttempts: maxAttempts ?? null };
+}
+
+function checkWasm(wasm: unknown): MixClientOptions['wasm'] {
+  const fits =
+    wasm === undefined ||
+    typeof wasm === 'string' ||
+    wasm instanceof ArrayBuffer ||
+    ArrayBuffer.isView(wasm) ||
+    wasm instanceof URL ||
+    wasm instanceof WebAssembly.Module ||
+    wasm instanceof Response;
+  if (!fits) throw invalid('wasm must be a URL, a Response, bytes or a WebAssembly.Module');
+  return wasm as MixClientOptions['wasm'];
+}
+
+function checkNumber(name: string, value: unknown, min: number, max: number, whole = false): number {
+  const fits = typeof value === 'number' && value >= min && value <= max && (!whole || Number.isInteger(value));
+  if (!fits) throw invalid(`${name} must be a ${whole ? 'whole ' : ''}number from ${min} to ${max}`);
+  return value;
+}
+
+function isName(text: string): boolean {
+  // Control characters would make two names look alike.
+  return text.length > 0 && text.length <= limits.profileLength && !/\p{C}/u.test(text) && text.trim() === text;
+}
+
+const invalid = (what: string) => mixError('config-invalid', `Invalid option: ${what}.`);

@@ -1,0 +1,179 @@
+import { fromWire, mixError } from './errors.js';
+import { limits } from './limits.js';
+import type { SendSettings, WorkerEvent } from './protocol.js';
+import type { Rpc } from './rpc.js';
+import { Handle } from './sent.js';
+import type { SentMessage, Undelivered } from './types.js';
+import { Gate } from './wait.js';
+
+interface Entry {
+  readonly number: number;
+  readonly handle: Handle;
+  readonly to: string;
+  readonly body: Uint8Array | Blob;
+  readonly bytes: number;
+  readonly settings: SendSettings;
+  readonly signal: AbortSignal | undefined;
+  readonly onAbort: () => void;
+  /** Counted among the bytes the worker has. */
+  handedOver: boolean;
+}
+
+type MessageEvent = Extract<WorkerEvent, { message: number }>;
+
+/**
+ * The messages of a client that are not finished. They wait here until the worker is ready for them and has room, and
+ * each ends in exactly one way: delivered, or failed with one report.
+ */
+export class Outgoing {
+  readonly #entries = new Map<number, Entry>();
+  /** Those the worker does not have yet, oldest first. */
+  readonly #waiting = new Set<Entry>();
+  readonly #report: (undelivered: Undelivered, to: string) => void;
+  #bytes = 0;
+  #next = 1;
+  #rpc: Rpc | null = null;
+  #handedOver: Gate | null = null;
+
+  constructor(report: (undelivered: Undelivered, to: string) => void) {
+    this.#report = report;
+  }
+
+  /** A message that fails at once. */
+  refuse(to: string, error: unknown): SentMessage {
+    const handle = new Handle(String(this.#next++), () => {});
+    handle.fail(error);
+    this.#tell({ id: handle.id, error, fragmentsAcked: 0, fragmentsTotal: 0 }, to);
+    return handle;
+  }
+
+  accept(to: string, body: Uint8Array | Blob, settings: SendSettings, signal: AbortSignal | undefined): SentMessage {
+    const number = this.#next++;
+    const entry: Entry = {
+      number,
+      handle: new Handle(String(number), (reason) => this.#cancel(entry, reason)),
+      to,
+      body,
+      bytes: body instanceof Blob ? body.size : body.byteLength,
+      settings,
+      signal,
+      onAbort: () => this.#cancel(entry, signal?.reason),
+      handedOver: false,
+    };
+    this.#entries.set(number, entry);
+    this.#waiting.add(entry);
+    signal?.addEventListener('abort', entry.onAbort, { once: true });
+    this.#handOver();
+    return entry.handle;
+  }
+
+  /** From now on this worker takes the messages. */
+  attach(rpc: Rpc): void {
+    this.#rpc = rpc;
+    this.#handOver();
+  }
+
+  /** Fails everything; whoever called it has done away with the worker. */
+  failAll(error: unknown): void {
+    this.#rpc = null;
+    for (const entry of [...this.#entries.values()]) this.#fail(entry, error);
+  }
+
+  /** Resolves when the worker has been given everything. */
+  whenHandedOver(): Promise<void> {
+    this.#handedOver ??= new Gate();
+    const gate = this.#handedOver;
+    this.#noticeHandedOver();
+    return gate.opened;
+  }
+
+  /** Takes an event of the worker about one message. Unknown ones are of messages that were cancelled. */
+  handle(event: MessageEvent): void {
+    const entry = this.#entries.get(event.message);
+    if (!entry) return;
+    switch (event.event) {
+      case 'sent':
+        entry.handle.reachSent();
+        break;
+      case 'delivered': {
+        const { roundTripMs, retransmissions } = event;
+        this.#remove(entry);
+        entry.handle.reachDelivered({ at: new Date(), roundTripMs, retransmissions });
+        break;
+      }
+      case 'undelivered':
+        this.#fail(entry, fromWire(event.error), event.acked, event.total);
+        break;
+    }
+  }
+
+  /** Gives the worker what it has room for. A message larger than all the room goes when nothing else is there. */
+  #handOver(): void {
+    const rpc = this.#rpc;
+    if (!rpc) return;
+    for (const entry of this.#waiting) {
+      if (this.#bytes > 0 && this.#bytes + entry.bytes > limits.queueBytes) return;
+      this.#waiting.delete(entry);
+      this.#bytes += entry.bytes;
+      entry.handedOver = true;
+      if (entry.body instanceof Blob) void this.#readAndPost(rpc, entry, entry.body);
+      else this.#post(rpc, entry, entry.body);
+    }
+    this.#noticeHandedOver();
+  }
+
+  async #readAndPost(rpc: Rpc, entry: Entry, blob: Blob): Promise<void> {
+    let body: Uint8Array;
+    try {
+      body = new Uint8Array(await blob.arrayBuffer());
+    } catch (cause) {
+      this.#fail(
+        entry,
+        mixError('config-invalid', 'The Blob could not be read; its file may have changed.', { cause }),
+      );
+      return;
+    }
+    if (this.#entries.has(entry.number)) this.#post(rpc, entry, body);
+  }
+
+  #post(rpc: Rpc, entry: Entry, body: Uint8Array): void {
+    const { number: message, to, settings: options } = entry;
+    rpc.request('send', { message, to, body, options }, [body.buffer as ArrayBuffer]).then(
+      () => entry.handle.reachQueued(),
+      (error: unknown) => this.#fail(entry, error),
+    );
+  }
+
+  #cancel(entry: Entry, reason: unknown): void {
+    if (!this.#entries.has(entry.number)) return;
+    // Whether the worker still knew the message makes no difference here.
+    if (entry.handedOver) this.#rpc?.request('cancel', { message: entry.number }).catch(() => {});
+    this.#fail(entry, reason);
+  }
+
+  #fail(entry: Entry, error: unknown, fragmentsAcked = 0, fragmentsTotal = 0): void {
+    if (!this.#entries.has(entry.number)) return;
+    this.#remove(entry);
+    entry.handle.fail(error);
+    this.#tell({ id: entry.handle.id, error, fragmentsAcked, fragmentsTotal }, entry.to);
+  }
+
+  #remove(entry: Entry): void {
+    this.#entries.delete(entry.number);
+    this.#waiting.delete(entry);
+    if (entry.handedOver) this.#bytes -= entry.bytes;
+    entry.signal?.removeEventListener('abort', entry.onAbort);
+    this.#handOver();
+  }
+
+  /** In a microtask: a listener is never called before the `send` that failed has returned. */
+  #tell(undelivered: Undelivered, to: string): void {
+    queueMicrotask(() => this.#report(undelivered, to));
+  }
+
+  #noticeHandedOver(): void {
+    if (this.#waiting.size > 0) return;
+    this.#handedOver?.open();
+    this.#handedOver = null;
+  }
+}

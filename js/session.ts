@@ -1,0 +1,145 @@
+import { fromWire, mixError } from './errors.js';
+import type { MixError } from './errors.js';
+import type { CheckedOptions } from './options.js';
+import type { OpenOptions, Phase, WasmSource, WorkerEvent, WorkerMessage } from './protocol.js';
+import { Rpc } from './rpc.js';
+import { Gate } from './wait.js';
+
+/** What a session tells its client. */
+export interface SessionListener {
+  onEvent(event: WorkerEvent): void;
+  /** The worker is gone without having been asked to. */
+  onCrash(error: MixError): void;
+  /** The phase that errors without one belong to. */
+  phase(): Phase | undefined;
+}
+
+/** The life of one worker, from its start to its end. */
+export class Session {
+  readonly rpc: Rpc;
+  readonly #worker: Worker;
+  readonly #listener: SessionListener;
+  readonly #ended = new Gate();
+  /** The script runs: a later error is not a failure to load it. */
+  #heard = false;
+
+  /** Starts the worker. Throws `MixError` `worker-crashed` when the browser refuses to. */
+  constructor(makeWorker: (() => Worker) | undefined, listener: SessionListener) {
+    this.#listener = listener;
+    try {
+      this.#worker = (makeWorker ?? defaultWorker)();
+    } catch (cause) {
+      throw mixError('worker-crashed', workerAdvice, { phase: 'engine', cause });
+    }
+    this.rpc = new Rpc(
+      this.#worker,
+      (event) => this.#handle(event),
+      (error) => fromWire(error, listener.phase()),
+    );
+    this.#worker.addEventListener('message', this.#onMessage);
+    this.#worker.addEventListener('messageerror', this.#onMessageError);
+    this.#worker.addEventListener('error', this.#onError);
+  }
+
+  /** Resolves when the worker is gone. */
+  get ended(): Promise<void> {
+    return this.#ended.opened;
+  }
+
+  /** Stops the worker at once. Open requests reject with the reason. */
+  end(reason: unknown): void {
+    if (this.#ended.isOpen) return;
+    this.#ended.open();
+    this.#worker.removeEventListener('message', this.#onMessage);
+    this.#worker.removeEventListener('messageerror', this.#onMessageError);
+    this.#worker.removeEventListener('error', this.#onError);
+    this.#worker.terminate();
+    this.rpc.end(reason);
+  }
+
+  #handle(event: WorkerEvent): void {
+    if (event.event === 'crashed') this.#crash(event.detail);
+    else if (event.event === 'error' && event.error.code === 'worker-crashed') this.#crash(event.error.message);
+    else this.#listener.onEvent(event);
+  }
+
+  readonly #onMessage = (event: MessageEvent<WorkerMessage>): void => {
+    this.#heard = true;
+    this.rpc.handle(event.data);
+  };
+
+  readonly #onMessageError = (): void => this.#crash('a message of the worker could not be read');
+
+  readonly #onError = (event: Event): void => {
+    // Else the browser writes it to the console; it is told to the application instead.
+    event.preventDefault();
+    const text = event instanceof ErrorEvent ? event.message : '';
+    if (this.#heard) this.#crash(text);
+    else this.#fail(mixError('worker-crashed', workerAdvice, { phase: 'engine', cause: text || undefined }));
+  };
+
+  #crash(detail: string): void {
+    this.#fail(mixError('worker-crashed', undefined, { phase: this.#listener.phase(), cause: detail || undefined }));
+  }
+
+  #fail(error: MixError): void {
+    if (this.#ended.isOpen) return;
+    this.end(error);
+    this.#listener.onCrash(error);
+  }
+}
+
+/** What `open` is asked with. Throws `MixError` `mixed-content` when no directory can be reached from this page. */
+export function openOptions(options: CheckedOptions): OpenOptions {
+  const { wasm: _wasm, worker: _worker, ...rest } = options;
+  const securePage = globalThis.location?.protocol === 'https:';
+  const directories = securePage ? rest.directories.filter(reachableFromSecurePage) : rest.directories;
+  if (directories.length === 0 && rest.topology === undefined) {
+    throw mixError(
+      'mixed-content',
+      'This page was served over https, but the directories are plain http. Serve the directory over https too, or the page from localhost over http.',
+      { phase: 'topology' },
+    );
+  }
+  return { ...rest, directories, securePage };
+}
+
+/** Where the worker finds the wasm. A `Response` is read here, since it cannot be handed over. */
+export async function wasmSource(wasm: CheckedOptions['wasm']): Promise<WasmSource> {
+  if (wasm instanceof WebAssembly.Module) return { module: wasm };
+  if (wasm instanceof ArrayBuffer) return { bytes: wasm.slice(0) };
+  if (ArrayBuffer.isView(wasm)) {
+    return { bytes: new Uint8Array(wasm.buffer, wasm.byteOffset, wasm.byteLength).slice().buffer };
+  }
+  if (typeof wasm === 'object' && 'arrayBuffer' in wasm) return { bytes: await readResponse(wasm) };
+  const url = wasm === undefined ? new URL('./mixlet.wasm', import.meta.url) : new URL(wasm, pageUrl());
+  return { url: url.href };
+}
+
+async function readResponse(response: Response): Promise<ArrayBuffer> {
+  try {
+    // A copy is read, so that a later `connect` finds the body unread.
+    return await response.clone().arrayBuffer();
+  } catch (cause) {
+    throw mixError(
+      'wasm-load',
+      'The Response given as wasm could not be read. Give one whose body is unread, or a URL.',
+      {
+        phase: 'engine',
+        cause,
+      },
+    );
+  }
+}
+
+const pageUrl = () => globalThis.document?.baseURI ?? globalThis.location?.href;
+
+function reachableFromSecurePage(directory: string): boolean {
+  const { protocol, hostname } = new URL(directory);
+  return protocol === 'https:' || /^(localhost|.*\.localhost|127(\.\d+){3}|\[::1\])$/.test(hostname);
+}
+
+const defaultWorker = () => new Worker(new URL('./worker.js', import.meta.url), { type: 'module' });
+
+const workerAdvice =
+  "The worker script could not be loaded. Serve the package's dist/worker.js from this page's own origin, allow it in the content policy (worker-src), or make the worker in the option worker.";

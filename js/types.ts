@@ -1,0 +1,222 @@
+/// <reference lib="esnext.disposable" preserve="true" />
+import type { MixError } from './errors.js';
+import type { ClientState, Phase } from './protocol.js';
+
+export type { ClientState, Phase };
+
+/** Where others reach a client; `parseAddress` makes one of text. */
+export type MixAddress = string & { readonly __brand: 'MixAddress' };
+/** The handle for answering a sender whose address is not known. It may be stored. */
+export type ReplyTag = string & { readonly __brand: 'ReplyTag' };
+/** What can be sent. Text goes as UTF-8; bytes are copied, so the buffer can be used again at once. */
+export type MixData = string | BufferSource | Blob;
+
+/** A network that is known beforehand, in the form that Nym tools write (`rewarded_set` or `rewardedSet`, …). */
+export type TopologyDocument = Readonly<Record<string, unknown>>;
+
+export interface MixClientOptions {
+  network: NetworkOptions;
+  /** Name under which the identity is stored; one identity per profile, one client per profile. Default `default`. */
+  profile?: string | undefined;
+  /** `memory`: a new identity each time. Default `indexeddb`. */
+  storage?: 'indexeddb' | 'memory' | undefined;
+  gateway?: {
+    /** Base58 of the gateway's identity key. Default: the stored one, else a random one. */ id?: string | undefined;
+  };
+  /** How much traffic leaves and how long packets are held. Default `balanced`. */
+  privacy?: PrivacyProfile | Partial<PrivacyParams> | undefined;
+  reconnect?: ReconnectOptions | undefined;
+  /** May ask a peer for more SURBs, which tells it our address. Default true. */
+  askForMore?: boolean | undefined;
+  /** Where `mixlet.wasm` comes from, if not from beside the package's own file. */
+  wasm?: URL | string | Response | BufferSource | WebAssembly.Module | undefined;
+  /** Makes the worker, if not from beside the package's own file. */
+  worker?: (() => Worker) | undefined;
+}
+
+export interface NetworkOptions {
+  /** Base URLs of the network's directory, asked in turn. */
+  directories?: string[] | undefined;
+  /** A network known beforehand, instead of a directory. */
+  topology?: TopologyDocument | undefined;
+  /** Mean time between two looks at the directory, 10 s to 1 h. Default 5 min. */
+  refreshMs?: number | undefined;
+  /** Nodes that the directory rates lower are not used, percent. Default 50. */
+  minPerformance?: number | undefined;
+}
+
+export type PrivacyProfile = 'strong' | 'balanced' | 'fast';
+
+export interface PrivacyParams {
+  /** Mean gap between two packets of the main stream, 1 to 10,000. */
+  slotMs: number;
+  /** Mean gap between two packets of loop cover, 1 to 10,000. */
+  loopMs: number;
+  /** Mean time a mix node holds a packet, 0 to 10,000. */
+  hopDelayMs: number;
+  /** Mean time a mix node holds an ack, 0 to 10,000. */
+  ackDelayMs: number;
+  /** As fast as the socket takes it and no cover beside it: the line shows when and how much is sent. For tests. */
+  dangerNoPacing?: boolean;
+}
+
+export interface ReconnectOptions {
+  /** First wait. Default 500. */
+  minMs?: number | undefined;
+  /** Longest wait. Default 60,000. */
+  maxMs?: number | undefined;
+  /** Default: never give up. */
+  maxAttempts?: number | undefined;
+}
+
+export interface ConnectOptions {
+  signal?: AbortSignal | undefined;
+  /** Default 60,000; 0: none. */
+  timeoutMs?: number | undefined;
+  onProgress?: ((progress: ConnectProgress) => void) | undefined;
+}
+
+export interface ConnectProgress {
+  phase: Phase;
+  /** Of the whole way, from 0 to 1; never gets smaller. */
+  fraction: number;
+  detail?: string;
+  elapsedMs: number;
+}
+
+export interface CloseOptions {
+  /** Wait for the acks of what was accepted. Default true. */
+  drain?: boolean | undefined;
+  /** How long at most. Default 10,000; 0: as long as it takes. */
+  timeoutMs?: number | undefined;
+  /** Stops the waiting; the client closes all the same. */
+  signal?: AbortSignal | undefined;
+}
+
+export interface StatsOptions {
+  signal?: AbortSignal | undefined;
+  /** Default 5,000; 0: none. */
+  timeoutMs?: number | undefined;
+}
+
+export interface SendOptions {
+  signal?: AbortSignal | undefined;
+  /** Time with the link up. Default: 15 minutes and what the fragments need at the present pace; 0: none. */
+  timeoutMs?: number | undefined;
+  priority?: 'high' | 'normal' | 'bulk' | undefined;
+  /** SURBs attached, at most 100. Default `auto`; 0: a message that can neither be answered nor linked to others. */
+  replies?: number | 'auto' | undefined;
+  /** Default true; false: one attempt, same packets and acks on the wire. */
+  reliable?: boolean | undefined;
+}
+
+/**
+ * A message on its way. Its promises settle in the order `queued`, `sent`, `delivered`; a failure rejects all that are
+ * still open with the same error. They may be ignored: a message that fails also raises one `undelivered` event.
+ */
+export interface SentMessage {
+  readonly id: string;
+  /** The worker has accepted it. */
+  readonly queued: Promise<void>;
+  /** Every fragment was written to the gateway's socket at least once. */
+  readonly sent: Promise<void>;
+  /** Every fragment reached the recipient's gateway, also if the recipient is away. Not: read. */
+  readonly delivered: Promise<Delivery>;
+  /** Drops what was not sealed yet. What is still open rejects with `reason`, by default an `AbortError`. */
+  cancel(reason?: unknown): void;
+}
+
+export interface Delivery {
+  at: Date;
+  /** From the last fragment's leaving to its ack. */
+  roundTripMs: number;
+  /** Fragments that went again. */
+  retransmissions: number;
+}
+
+export interface ReceivedMessage {
+  readonly id: string;
+  readonly data: Uint8Array;
+  readonly receivedAt: Date;
+  /** For answering; the same for all messages of one sender until it starts anew. `null`: cannot be answered. */
+  readonly from: ReplyTag | null;
+  /** Live: becomes false when no SURB is left or they have expired. */
+  readonly canReply: boolean;
+  /** The bytes as UTF-8; what is not UTF-8 becomes U+FFFD. */
+  text(): string;
+  /** The bytes as JSON. Throws `SyntaxError`. */
+  json<T = unknown>(): T;
+  /** The same as `send(message.from, …)`. Rejects `no-surbs` when it cannot be answered. */
+  reply(data: MixData, options?: SendOptions): SentMessage;
+}
+
+export interface GatewayInfo {
+  id: string;
+  url: string;
+  host: string;
+  secure: boolean;
+  /** Percent, as the directory rates it. */
+  performance: number;
+  usable: boolean;
+  why?: string;
+}
+
+/** Counted since `connect`. */
+export interface MixStats {
+  at: Date;
+  state: ClientState;
+  /** Packets that left, by what they carried. */
+  out: Record<'real' | 'reply' | 'retransmission' | 'cover', number>;
+  /** Packets that arrived. */
+  in: Record<'message' | 'ack' | 'cover' | 'unknown', number>;
+  bytesIn: number;
+  bytesOut: number;
+  /** Bytes of the messages that are not finished. */
+  queuedBytes: number;
+  /** Fragments sent and not yet acknowledged. */
+  inFlight: number;
+  undelivered: number;
+  /** What arrived and led to nothing, by reason. */
+  dropped: Record<string, number>;
+  roundTripMs: { p50: number; p95: number } | null;
+  reconnects: number;
+  surbsHeld: number;
+  topologyAgeMs: number;
+  wasmBytes: number;
+}
+
+export interface StateChange {
+  state: ClientState;
+  previous: ClientState;
+  /** Why, when it got worse. */
+  error?: MixError;
+}
+
+export interface Undelivered {
+  id: string;
+  /** A `MixError`, or the reason the message was cancelled with. */
+  error: unknown;
+  fragmentsAcked: number;
+  /** 0 when it was never split. */
+  fragmentsTotal: number;
+}
+
+/** Something was dropped for lack of room. */
+export interface Overflow {
+  /** `kept`: nobody listened; `iterator`: a slow one; others come from the engine. */
+  reason: string;
+  from: ReplyTag | null;
+  messages: number;
+  bytes: number;
+}
+
+/** The events of a `MixClient`; what they say is in `detail`. */
+export interface MixClientEventMap {
+  statechange: CustomEvent<StateChange>;
+  message: CustomEvent<ReceivedMessage>;
+  progress: CustomEvent<ConnectProgress>;
+  undelivered: CustomEvent<Undelivered>;
+  overflow: CustomEvent<Overflow>;
+  /** A failure that belongs to no call. */
+  error: CustomEvent<MixError>;
+}
