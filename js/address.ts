@@ -19,7 +19,7 @@ export function parseAddress(text: string): MixAddress {
 /** Whether the text has the form of an address: three keys of 32 bytes, `identity.encryption@gateway`. */
 export function isAddress(text: string): boolean {
   const parts = /^([^.@]+)\.([^.@]+)@([^.@]+)$/.exec(text);
-  return parts !== null && parts.slice(1).every((part) => base58Length(part) === 32);
+  return parts?.slice(1).every((part) => base58Length(part) === 32) ?? false;
 }
 
 /** Whether the text has the form of a reply tag: 16 bytes. */

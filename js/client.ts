@@ -105,7 +105,7 @@ export class MixClient extends EventTarget {
       if (options.onProgress !== undefined) checkFunction('onProgress', options.onProgress);
       timeoutMs = checkTimeout(options.timeoutMs, limits.connectTimeoutMs);
     } catch (error) {
-      return Promise.reject(error as Error);
+      return Promise.reject(error);
     }
     if (this.#attempt) return this.#attempt.promise;
     if (options.signal?.aborted) return Promise.reject(options.signal.reason as Error);
@@ -129,7 +129,7 @@ export class MixClient extends EventTarget {
       checkBoolean('drain', drain);
       timeoutMs = checkTimeout(options.timeoutMs, limits.closeTimeoutMs);
     } catch (error) {
-      return Promise.reject(error as Error);
+      return Promise.reject(error);
     }
     if (this.#attempt) this.#giveUp(this.#attempt);
     if (this.#session && !this.#closing) this.#shutDown(this.#session, drain, timeoutMs);

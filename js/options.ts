@@ -168,7 +168,7 @@ function checkWasm(wasm: unknown): MixClientOptions['wasm'] {
     wasm instanceof WebAssembly.Module ||
     wasm instanceof Response;
   if (!fits) throw invalid('wasm must be a URL, a Response, bytes or a WebAssembly.Module');
-  return wasm as MixClientOptions['wasm'];
+  return wasm;
 }
 
 function checkNumber(name: string, value: unknown, min: number, max: number, whole = false): number {

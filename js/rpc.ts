@@ -35,12 +35,12 @@ export class Rpc {
   request<O extends Op>(op: O, fields: Fields<O>, transfer: Transferable[] = []): Promise<Answers[O]> {
     return new Promise((resolve, reject) => {
       if (this.#end) {
-        reject(this.#end.reason as Error);
+        reject(this.#end.reason);
         return;
       }
       const id = this.#next++;
       this.#line.postMessage({ ...fields, id, op }, transfer);
-      this.#waiting.set(id, { resolve: resolve as (ok: unknown) => void, reject });
+      this.#waiting.set(id, { resolve: resolve, reject });
     });
   }
 

@@ -20,7 +20,7 @@ export function bounded<T>(promise: Promise<T>, { signal, timeoutMs = 0, late }:
     };
     promise.then(
       (value) => settle(() => resolve(value)),
-      (error: unknown) => settle(() => reject(error as Error)),
+      (error: unknown) => settle(() => reject(error)),
     );
     if (signal?.aborted) aborted();
     else signal?.addEventListener('abort', aborted, { once: true });

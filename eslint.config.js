@@ -1,0 +1,40 @@
+import eslint from '@eslint/js';
+import { defineConfig, globalIgnores } from 'eslint/config';
+import tseslint from 'typescript-eslint';
+
+const node = { process: 'readonly', console: 'readonly', Buffer: 'readonly', URL: 'readonly' };
+
+export default defineConfig(
+  globalIgnores(['dist', 'pkg', 'target', 'node_modules', '.cache', 'www/dist', 'tests/vectors']),
+  eslint.configs.recommended,
+  {
+    files: ['**/*.ts'],
+    extends: [tseslint.configs.strictTypeChecked, tseslint.configs.stylisticTypeChecked],
+    languageOptions: { parserOptions: { projectService: true } },
+    rules: {
+      '@typescript-eslint/restrict-template-expressions': ['error', { allowNumber: true }],
+      '@typescript-eslint/no-unused-vars': ['error', { varsIgnorePattern: '^_', argsIgnorePattern: '^_' }],
+      '@typescript-eslint/no-empty-function': 'off',
+      // An abort rejects with whatever reason the caller gave.
+      '@typescript-eslint/prefer-promise-reject-errors': 'off',
+      // What JavaScript passes in, and which browser it is, the types do not know.
+      '@typescript-eslint/no-unnecessary-condition': 'off',
+      '@typescript-eslint/no-unnecessary-boolean-literal-compare': 'off',
+      '@typescript-eslint/no-unnecessary-type-parameters': 'off',
+      '@typescript-eslint/non-nullable-type-assertion-style': 'off',
+      // An empty text counts as missing.
+      '@typescript-eslint/prefer-nullish-coalescing': ['error', { ignorePrimitives: { string: true } }],
+      '@typescript-eslint/no-confusing-void-expression': ['error', { ignoreArrowShorthand: true }],
+    },
+  },
+  {
+    files: ['js/**/*.ts'],
+    rules: {
+      // Nothing of ours is written to the console.
+      'no-console': 'error',
+      'no-restricted-imports': ['error', { patterns: [{ group: ['**/pkg/**'], message: 'Only the worker may.' }] }],
+    },
+  },
+  { files: ['js/worker.ts'], rules: { 'no-restricted-imports': 'off' } },
+  { files: ['**/*.mjs', '*.js'], languageOptions: { globals: node } },
+);
