@@ -26,3 +26,18 @@ pub const FINISHED_SETS_BYTES_MAX: usize = 4 << 20;
 
 /// How long a finished set is remembered, since its sender may still repeat fragments whose acks were lost.
 pub const FINISHED_SET_AGE_MAX: Duration = Duration::from_secs(60 * 60);
+
+// ── browser driver ───────────────────────────────────────────────────────────────────────────────────────────────
+
+/// Bytes the browser may hold for the link; above it frames stay in the engine.
+pub const SOCKET_BUFFER_LEN_MAX: u32 = 64 << 10;
+/// A body of the directory; a longer one is cut off and refused.
+pub const FETCH_LEN_MAX: usize = 8 << 20;
+/// A sealed record of the store; a longer one counts as damaged.
+pub const RECORD_LEN_MAX: u32 = 64 << 10;
+/// Requests of the page not looked at yet; more are answered `queue-full`.
+pub const COMMANDS_COUNT_MAX: usize = 4_096;
+/// Sends waiting for room in the engine's queue; more are answered `queue-full`.
+pub const WAITING_COUNT_MAX: usize = 1_024;
+/// Bytes of those; beyond it sends are answered `queue-full`.
+pub const WAITING_LEN_MAX: usize = 64 << 20;
