@@ -17,6 +17,7 @@ extern crate std;
 #[cfg(not(any(test, target_os = "none")))]
 extern crate std as _;
 
+pub mod date;
 pub mod limits;
 pub mod time;
 

@@ -1,0 +1,202 @@
+//! Binary frames, and the control requests that travel sealed inside text frames.
+//!
+//! A binary frame is a kind, a flag, a nonce and a sealed text:
+//! `kind[1] || flag[1] || nonce[12] || ciphertext || tag[16]`. Kind and flag are not authenticated, and the same key
+//! serves both directions: what opens can still be a replay, or one of our own frames sent back.
+
+use alloc::vec::Vec;
+use rand_core::CryptoRng;
+use serde::{Deserialize, Serialize};
+
+use super::frame::{ClientText, FrameError, ServerText};
+use super::json::Object;
+use super::keys::{SharedKey, nonce};
+use crate::limits;
+
+/// What a binary frame adds to its text: kind, flag, nonce and tag.
+pub const FRAME_OVERHEAD_LEN: usize = 30;
+/// The lengths a push can have: an ack, or what is left of a fragment packet when its ack has been cut off.
+pub const PUSH_LENS: [usize; 5] = [21, 1643, 7787, 15_979, 32_363];
+
+/// Kind of a mix packet without rotation byte; towards the client, of a push.
+const KIND_V1: u8 = 1;
+/// Kind of a mix packet with rotation byte.
+const KIND_V2: u8 = 2;
+/// The flag of a sealed frame. Flag 0 means plain text, which we neither send nor take: anybody between client and
+/// gateway could make such frames.
+const SEALED: u8 = 1;
+
+/// A request to forward `mix_packet`: as kind 2 when `v2` (it then has a rotation byte), else as kind 1.
+///
+/// Takes the nonce from `rng`.
+pub fn seal_request(shared: &SharedKey, mix_packet: &[u8], v2: bool, rng: &mut dyn CryptoRng) -> Vec<u8> {
+    seal(shared, if v2 { KIND_V2 } else { KIND_V1 }, mix_packet, rng)
+}
+
+/// Opens a request as the gateway: its kind, 1 or 2, and the mix packet.
+///
+/// # Errors
+///
+/// [`FrameError::TooShort`], [`FrameError::TooLong`], [`FrameError::Kind`], [`FrameError::Flag`] or
+/// [`FrameError::Authentication`], checked in this order.
+pub fn open_request(shared: &SharedKey, frame: &[u8]) -> Result<(u8, Vec<u8>), FrameError> {
+    let (kind, sealed) = split(frame)?;
+    if kind != KIND_V1 && kind != KIND_V2 {
+        return Err(FrameError::Kind(kind));
+    }
+    Ok((kind, open(shared, sealed)?))
+}
+
+/// A push of `payload` to the client. Takes the nonce from `rng`.
+pub fn seal_push(shared: &SharedKey, payload: &[u8], rng: &mut dyn CryptoRng) -> Vec<u8> {
+    seal(shared, KIND_V1, payload, rng)
+}
+
+/// Opens a push as the client. 21 bytes are an ack, everything else is for the message room.
+///
+/// # Errors
+///
+/// [`FrameError::TooShort`], [`FrameError::TooLong`], [`FrameError::Kind`], [`FrameError::PushLength`],
+/// [`FrameError::Flag`] or [`FrameError::Authentication`], checked in this order.
+pub fn open_push(shared: &SharedKey, frame: &[u8]) -> Result<Vec<u8>, FrameError> {
+    let (kind, sealed) = split(frame)?;
+    if kind != KIND_V1 {
+        return Err(FrameError::Kind(kind));
+    }
+    // Before anything is decrypted: it costs nothing, and it is what tells a push from our own request sent back.
+    let len = frame.len().saturating_sub(FRAME_OVERHEAD_LEN);
+    if !PUSH_LENS.contains(&len) {
+        return Err(FrameError::PushLength(len));
+    }
+    open(shared, sealed)
+}
+
+/// What a client asks its gateway beside the traffic. The complete list.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub enum ControlRequest {
+    /// Asks to be forgotten.
+    ForgetMe {
+        /// Delete inbox, bandwidth and shared key. The registration is gone afterwards.
+        client: bool,
+        /// Without effect.
+        stats: bool,
+    },
+    /// Lets the gateway count the session in its statistics. Not for a client that wants to be private.
+    RememberMe {
+        /// What kind of client this is.
+        session_type: SessionKind,
+    },
+}
+
+impl ControlRequest {
+    /// The request, sealed. Takes the nonce from `rng`.
+    pub fn seal(&self, shared: &SharedKey, rng: &mut dyn CryptoRng) -> ClientText {
+        let (ciphertext, nonce) = seal_json(shared, self, rng);
+        ClientText::EncryptedRequest { ciphertext, nonce }
+    }
+
+    /// Opens a request as the gateway.
+    ///
+    /// # Errors
+    ///
+    /// [`FrameError::Authentication`] or [`FrameError::Malformed`].
+    pub fn open(shared: &SharedKey, ciphertext: &[u8], nonce: &[u8; 12]) -> Result<Self, FrameError> {
+        let json = shared.open(nonce, ciphertext).ok_or(FrameError::Authentication)?;
+        serde_json::from_slice(&json).map_err(|_| FrameError::Malformed)
+    }
+}
+
+/// Kinds of clients that a gateway counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[allow(missing_docs, reason = "the names are all there is to say")]
+#[non_exhaustive]
+pub enum SessionKind {
+    Mixnet,
+    Native,
+    Socks5,
+    Unknown,
+    Vpn,
+    Wasm,
+}
+
+/// What a gateway answers to a [`ControlRequest`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum ControlReply {
+    /// To [`ControlRequest::ForgetMe`].
+    ForgetMeAck,
+    /// To [`ControlRequest::RememberMe`].
+    RememberMeAck,
+}
+
+impl ControlReply {
+    /// The reply, sealed. Takes the nonce from `rng`.
+    pub fn seal(&self, shared: &SharedKey, rng: &mut dyn CryptoRng) -> ServerText {
+        let json = match self {
+            Self::ForgetMeAck => ReplyFields::ForgetMeAck {},
+            Self::RememberMeAck => ReplyFields::RememberMeAck {},
+        };
+        let (ciphertext, nonce) = seal_json(shared, &json, rng);
+        ServerText::EncryptedResponse { ciphertext, nonce }
+    }
+
+    /// Opens a reply as the client.
+    ///
+    /// # Errors
+    ///
+    /// [`FrameError::Authentication`] or [`FrameError::Malformed`].
+    pub fn open(shared: &SharedKey, ciphertext: &[u8], nonce: &[u8; 12]) -> Result<Self, FrameError> {
+        let json = shared.open(nonce, ciphertext).ok_or(FrameError::Authentication)?;
+        match serde_json::from_slice(&json) {
+            Ok(Object(ReplyFields::ForgetMeAck {})) => Ok(Self::ForgetMeAck),
+            Ok(Object(ReplyFields::RememberMeAck {})) => Ok(Self::RememberMeAck),
+            Err(_) => Err(FrameError::Malformed),
+        }
+    }
+}
+
+/// Written as an object with an empty object in it.
+#[derive(Serialize, Deserialize)]
+enum ReplyFields {
+    ForgetMeAck {},
+    RememberMeAck {},
+}
+
+fn seal_json(shared: &SharedKey, value: &impl Serialize, rng: &mut dyn CryptoRng) -> (Vec<u8>, [u8; 12]) {
+    let nonce = nonce(rng);
+    (shared.seal(&nonce, &serde_json::to_vec(value).unwrap_or_default()), nonce)
+}
+
+fn seal(shared: &SharedKey, kind: u8, text: &[u8], rng: &mut dyn CryptoRng) -> Vec<u8> {
+    let nonce = nonce(rng);
+    let mut frame = Vec::with_capacity(text.len().saturating_add(FRAME_OVERHEAD_LEN));
+    frame.extend_from_slice(&[kind, SEALED]);
+    frame.extend_from_slice(&nonce);
+    frame.extend_from_slice(text);
+    if let Some((_, text)) = frame.split_first_chunk_mut::<14>() {
+        let tag = shared.seal_in_place(&nonce, text);
+        frame.extend_from_slice(&tag);
+    }
+    frame
+}
+
+/// The kind of a frame whose length is possible, and what follows it.
+fn split(frame: &[u8]) -> Result<(u8, &[u8]), FrameError> {
+    match frame {
+        _ if frame.len() > limits::FRAME_LEN_MAX => Err(FrameError::TooLong(frame.len())),
+        [kind, rest @ ..] if frame.len() >= FRAME_OVERHEAD_LEN => Ok((*kind, rest)),
+        _ => Err(FrameError::TooShort(frame.len())),
+    }
+}
+
+/// Opens what follows the kind.
+fn open(shared: &SharedKey, sealed: &[u8]) -> Result<Vec<u8>, FrameError> {
+    let too_short = FrameError::TooShort(sealed.len());
+    let (flag, sealed) = sealed.split_first().ok_or(too_short)?;
+    if *flag != SEALED {
+        return Err(FrameError::Flag(*flag));
+    }
+    let (nonce, sealed) = sealed.split_first_chunk().ok_or(too_short)?;
+    shared.open(nonce, sealed).ok_or(FrameError::Authentication)
+}
