@@ -71,3 +71,85 @@ pub const LAYER_NODES_MIN: usize = 3;
 pub const TOPOLOGY_REFUSALS_MAX: u32 = 3;
 /// How long suspicious topologies are refused before one is taken with a warning.
 pub const TOPOLOGY_REFUSAL_AGE_MAX: Duration = Duration::from_secs(30 * 60);
+
+// ── sending ──────────────────────────────────────────────────────────────────────────────────────────────────────
+
+/// Bytes of messages accepted and not finished; above it `send` answers "full".
+pub const SEND_QUEUE_LEN_MAX: usize = 64 << 20;
+/// Messages accepted and not finished; above it `send` answers "full".
+pub const SEND_QUEUE_COUNT_MAX: usize = 16_384;
+/// SURBs one message may carry; more is refused.
+pub const SURBS_PER_MESSAGE_MAX: u32 = 100;
+/// SURBs a peer is meant to hold: the first message brings them, later ones refill.
+pub const SURBS_FIRST: u32 = 20;
+/// SURBs of our own made ahead of need, so that no slot has to wait for several.
+pub const SURBS_READY_COUNT: usize = 24;
+/// Times a fragment is sent before its message is undelivered.
+pub const ATTEMPTS_MAX: u32 = 24;
+/// Least and greatest time an ack is waited for.
+pub const ACK_WAIT_MIN: Duration = Duration::from_secs(1);
+/// See [`ACK_WAIT_MIN`].
+pub const ACK_WAIT_MAX: Duration = Duration::from_secs(10);
+/// Fragments in flight; above it slots carry cover until acks come in.
+pub const IN_FLIGHT_COUNT_MAX: usize = 1_024;
+/// Frames waiting for the link to take them; slots that find it full are skipped, real and cover alike.
+pub const OUTGOING_COUNT_MAX: usize = 8;
+/// How late a slot may leave and still count; older ones are forgotten.
+pub const LATE_TOLERANCE: Duration = Duration::from_millis(40);
+/// Time with the link up after which a message without a deadline of its own is given up.
+pub const MESSAGE_TIME: Duration = Duration::from_secs(15 * 60);
+
+// ── replies ──────────────────────────────────────────────────────────────────────────────────────────────────────
+
+/// Strangers whose SURBs are held; the one silent longest makes room.
+pub const PEERS_COUNT_MAX: usize = 1_024;
+/// SURBs held of one stranger; the oldest make room.
+pub const SURBS_PER_PEER_MAX: usize = 500;
+/// SURBs held in all; the peer silent longest makes room.
+pub const SURBS_HELD_MAX: usize = 20_000;
+/// SURBs kept back of each peer, to ask for more with.
+pub const SURBS_RESERVE_COUNT: usize = 2;
+/// SURBs asked for at a time, at least and at most.
+pub const SURB_REQUEST_MIN: u32 = 10;
+/// See [`SURB_REQUEST_MIN`].
+pub const SURB_REQUEST_MAX: u32 = 100;
+/// SURBs given to a peer that asks, and not used by it yet; requests beyond it are not granted.
+pub const SURBS_GRANTED_MAX: u32 = 500;
+/// First wait before asking again, doubled each time.
+pub const SURB_REQUEST_RETRY: Duration = Duration::from_secs(5);
+/// Requests in a row without an answer before waiting replies are given up.
+pub const SURB_REQUESTS_MAX: u32 = 6;
+/// Keys of SURBs given out; the oldest make room.
+pub const REPLY_KEYS_COUNT_MAX: usize = 65_536;
+/// Age at which SURBs are dropped, given out or held, whatever the rotation says.
+pub const SURB_AGE_MAX: Duration = Duration::from_secs(24 * 3600);
+/// Recipients we keep a sender tag for; the one longest unused makes room.
+pub const CONVERSATIONS_COUNT_MAX: usize = 4_096;
+
+// ── link ─────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+/// Wait for the WebSocket to open.
+pub const LINK_OPEN_TIME: Duration = Duration::from_secs(10);
+/// Wait for registration or login, with bandwidth.
+pub const LINK_AUTH_TIME: Duration = Duration::from_secs(15);
+/// Nothing came back for this long: `degraded`.
+pub const SILENCE_DEGRADED: Duration = Duration::from_secs(5);
+/// Nothing came back for this long: the link is closed and opened again.
+pub const SILENCE_DEAD: Duration = Duration::from_secs(10);
+/// A wake-up later than this counts as sleep: clocks of acks stand still for its length.
+pub const SLEEP_GAP: Duration = Duration::from_secs(2);
+/// Attempts to come online before `connect` fails, with each directory or gateway.
+pub const CONNECT_ATTEMPTS: u32 = 3;
+/// Gateways tried before `connect` fails, where the user named none.
+pub const GATEWAYS_TRIED_MAX: u32 = 4;
+/// Least time between two claims.
+pub const BANDWIDTH_CLAIM_GAP: Duration = Duration::from_secs(10);
+
+// ── topology ─────────────────────────────────────────────────────────────────────────────────────────────────────
+
+/// Wait before the directory is asked again after a failure, doubled each time up to the refresh interval.
+pub const TOPOLOGY_RETRY: Duration = Duration::from_secs(1);
+/// What left within this time before a link broke is taken to be lost with it.
+pub const LOST_TAIL: Duration = Duration::from_secs(1);
+/// Topologies in a row without our gateway before the user is told.
+pub const GATEWAY_MISSING_MAX: u32 = 2;

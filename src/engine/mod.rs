@@ -1,1 +1,640 @@
-//! (being written)
+//! The state machine: everything a client does, without clock, socket or random source of its own.
+//!
+//! It is told what happened and what time it is (`handle_*`), asked by the user (`send`, `cancel`, `close`), and says
+//! what to do next (`poll_*`). Its laws:
+//!
+//! 1. One thing in, then drain: after any call the driver takes [`Engine::poll_transmit`] until it is empty or the
+//!    link is full, then [`Engine::poll_request`], then [`Engine::poll_event`], then reads [`Engine::poll_timeout`].
+//! 2. Time enters as `now` and only so; an earlier `now` counts as the last one.
+//! 3. Waking early does nothing, waking late is normal.
+//! 4. Nothing from the network makes a call fail: it is counted, dropped, perhaps the link is closed.
+//! 5. Everything is bounded by a name in [`crate::limits`].
+//! 6. Same config, same generator, same calls: same outputs.
+//! 7. Size, number and time of the frames that leave depend on the traffic settings and the clock, never on whether
+//!    the user has something to say.
+//! 8. Frames and closures of an older link change nothing.
+
+mod config;
+mod directory;
+mod forge;
+mod inbound;
+mod link;
+mod outbound;
+mod output;
+mod pacing;
+mod replies;
+mod rtt;
+mod stats;
+mod traffic;
+mod window;
+
+use alloc::boxed::Box;
+use alloc::collections::VecDeque;
+use alloc::string::String;
+
+use rand_core::CryptoRng;
+
+pub use config::{Config, ConfigError, Reconnect, Traffic};
+pub use output::{
+    Code, Event, FetchError, FetchId, Frame, Incoming, LinkId, MessageId, Outgoing, Overflow, Phase, Priority,
+    Recipient, Record, Replies, Request, SendError, SendOptions, State,
+};
+pub use stats::{Dropped, ReceivedCount, Sent, Stats};
+
+use crate::identity::{Identity, Registration};
+use crate::limits;
+use crate::message::{Address, Budget, Reassembler, SenderTag};
+use crate::sphinx::RotationTag;
+use crate::time::{Duration, Instant};
+use crate::topology::{GatewayNode, Topology};
+
+use directory::{Directory, Outcome};
+use link::{Link, Session};
+use outbound::{Deadline, Kind, MessageKey, Missed, Outbound, Parked, Stage, Target};
+use pacing::{Pacing, Stream};
+use rtt::RttEstimate;
+use stats::RoundTrips;
+use traffic::{Ahead, Ready};
+use window::Window;
+
+/// One client.
+pub struct Engine {
+    config: Config,
+    identity: Identity,
+    registration: Option<Registration>,
+    rng: Box<dyn CryptoRng>,
+
+    // where the client stands
+    state: State,
+    link: Link,
+    /// What was agreed with the gateway, while the link is up.
+    session: Option<Session>,
+    /// Our address, once there is one.
+    own: Option<Address>,
+    topology: Option<Topology>,
+    directory: Directory,
+    /// Topologies in a row without our gateway.
+    gateway_missing: u32,
+    closing: Option<Closing>,
+
+    // what goes out
+    pacing: Pacing,
+    ahead: Ahead,
+    ready_surbs: replies::ReadySurbs,
+    /// Sealing failed with this topology; not tried again before the next.
+    sealing_failed: bool,
+    outgoing: VecDeque<Ready>,
+    controls: VecDeque<(LinkId, String)>,
+    outbound: Outbound,
+    rtt: RttEstimate,
+    window: Window,
+
+    // what comes in
+    reassembler: Reassembler,
+    /// Messages and bytes that had to make room, as far as they were reported.
+    pushed_out_reported: (u64, u64),
+    replies: replies::Replies,
+    /// The rotation that ended, and when what was made for it dies.
+    ended_rotation: Option<(RotationTag, Instant, Instant)>,
+
+    // what is said
+    requests: VecDeque<Request>,
+    events: VecDeque<Event>,
+    wants_room: bool,
+    stats: Stats,
+    round_trips: RoundTrips,
+
+    /// The latest time seen.
+    now: Instant,
+    /// Since when the clocks of acks and messages stand still, because no link is up.
+    frozen_since: Option<Instant>,
+}
+
+/// `close` was called.
+#[derive(Clone, Copy)]
+struct Closing {
+    /// When what is left is given up.
+    deadline: Instant,
+    done: bool,
+}
+
+impl Engine {
+    /// A client that is idle until [`Self::connect`]. `registration` is what the store held of an earlier run.
+    pub fn new(
+        config: Config,
+        identity: Identity,
+        registration: Option<Registration>,
+        mut rng: Box<dyn CryptoRng>,
+        now: Instant,
+    ) -> Self {
+        // A user who names another gateway asks for another address.
+        let registration = registration.filter(|known| config.gateway.is_none_or(|wanted| wanted == known.gateway));
+        let own = registration.as_ref().and_then(|known| identity.address(known.gateway).ok());
+        let pacing = Pacing::new(&config.traffic, &mut *rng);
+        let reassembler = Reassembler::new(Budget::default(), &mut *rng);
+        Self {
+            config,
+            identity,
+            registration,
+            rng,
+            state: State::Idle,
+            link: Link::new(),
+            session: None,
+            own,
+            topology: None,
+            directory: Directory::new(),
+            gateway_missing: 0,
+            closing: None,
+            pacing,
+            ahead: Ahead::default(),
+            ready_surbs: replies::ReadySurbs::default(),
+            sealing_failed: false,
+            outgoing: VecDeque::new(),
+            controls: VecDeque::new(),
+            outbound: Outbound::default(),
+            rtt: RttEstimate::default(),
+            window: Window::new(),
+            reassembler,
+            pushed_out_reported: (0, 0),
+            replies: replies::Replies::default(),
+            ended_rotation: None,
+            requests: VecDeque::new(),
+            events: VecDeque::new(),
+            wants_room: false,
+            stats: Stats::default(),
+            round_trips: RoundTrips::default(),
+            now,
+            frozen_since: Some(now),
+        }
+    }
+
+    // ── what the user wants ──────────────────────────────────────────────────────────────────────────────────────
+
+    /// Begins to connect. Ends in [`Event::Ready`] or [`Event::Failed`]; later losses are mended without a call.
+    pub fn connect(&mut self, now: Instant) {
+        let now = self.advance(now);
+        if self.state != State::Idle || self.closing.is_some() {
+            return;
+        }
+        self.enter(State::Connecting, None);
+        self.progress(Phase::Topology);
+        self.directory.forgive();
+        match self.directory.read_document(&self.config, now) {
+            Some(Ok(topology)) => self.new_topology(topology, now),
+            Some(Err(code)) => self.fail(code, Phase::Topology),
+            None => self.refresh_topology(),
+        }
+    }
+
+    /// Accepts a message. It is copied; sealing happens at the slots.
+    ///
+    /// # Errors
+    /// Each variant of [`SendError`] is something the caller can do something about.
+    pub fn send(
+        &mut self,
+        id: MessageId,
+        to: &Recipient,
+        body: &[u8],
+        options: &SendOptions,
+        now: Instant,
+    ) -> Result<(), SendError> {
+        let now = self.advance(now);
+        if self.closing.is_some() || self.state == State::Closed {
+            return Err(SendError::Closed);
+        }
+        if body.len() > limits::MESSAGE_LEN_MAX {
+            return Err(SendError::TooLarge);
+        }
+        if self.outbound.key_of(id).is_some() {
+            return Err(SendError::DuplicateId);
+        }
+        let (target, kind, wanted) = match to {
+            Recipient::Address(address) => {
+                let wanted = match options.replies {
+                    Replies::Auto => self.replies.refill_for(address),
+                    Replies::Exactly(count) if count > limits::SURBS_PER_MESSAGE_MAX => {
+                        return Err(SendError::TooManyReplies);
+                    }
+                    Replies::Exactly(count) => count,
+                };
+                let plain = options.replies == Replies::Exactly(0);
+                let kind = if plain { Kind::Plain } else { Kind::Repliable };
+                (Target::Address(address.clone()), kind, wanted as usize)
+            }
+            Recipient::Tag(tag) => {
+                if body.is_empty() {
+                    return Err(SendError::EmptyReply);
+                }
+                if self.replies.stock_of(tag) == 0 && !self.replies.awaits(tag) {
+                    return Err(SendError::NoSurbs);
+                }
+                (Target::Tag(*tag), Kind::Reply, 0)
+            }
+        };
+        let len = body.len() + wanted * outbound::SURB_COST;
+        if !self.outbound.has_room(len) {
+            self.wants_room = true;
+            return Err(SendError::QueueFull);
+        }
+        let deadline = match options.timeout {
+            _ if options.no_deadline => None,
+            Some(timeout) => Some(Deadline::Wall(now + timeout)),
+            None => self.default_deadline(len, now),
+        };
+        let stage = Stage::Body { body: body.to_vec(), wanted, surbs: alloc::vec::Vec::new() };
+        let class = outbound::class_of(options.priority);
+        self.outbound.insert(Some(id), target, kind, stage, (options.reliable, class), deadline);
+        Ok(())
+    }
+
+    /// Forgets a message: what was not sealed does not leave, nothing of it goes again, no event tells of it.
+    pub fn cancel(&mut self, id: MessageId, now: Instant) {
+        self.advance(now);
+        if let Some(key) = self.outbound.key_of(id) {
+            self.drop_ahead_of(key);
+            self.remove(key);
+        }
+    }
+
+    /// Refuses new work and ends: at once, or when everything accepted is acknowledged or `deadline` is reached. Ends
+    /// in [`Event::Closed`].
+    pub fn close(&mut self, drain: bool, deadline: Instant, now: Instant) {
+        let now = self.advance(now);
+        if self.closing.is_some() {
+            return;
+        }
+        let deadline = if drain && self.state != State::Idle { deadline } else { now };
+        self.closing = Some(Closing { deadline, done: false });
+        self.close_if_drained(now);
+    }
+
+    /// New traffic settings, from the next gap on.
+    ///
+    /// # Errors
+    /// When a value is out of its range.
+    pub fn set_traffic(&mut self, traffic: Traffic, now: Instant) -> Result<(), ConfigError> {
+        self.advance(now);
+        let mut config = self.config.clone();
+        config.traffic = traffic;
+        self.config = config.checked()?;
+        self.pacing.set_traffic(&traffic);
+        self.drop_ahead();
+        Ok(())
+    }
+
+    // ── what happened ────────────────────────────────────────────────────────────────────────────────────────────
+
+    /// The link is open.
+    pub fn handle_link_open(&mut self, link: LinkId, now: Instant) {
+        let now = self.advance(now);
+        self.link_opened(link, now);
+    }
+
+    /// Something came over the link.
+    pub fn handle_frame(&mut self, link: LinkId, frame: Incoming<'_>, now: Instant) {
+        let now = self.advance(now);
+        self.link_frame(link, frame, now);
+        self.close_if_drained(now);
+    }
+
+    /// The link is closed, or could not be opened.
+    pub fn handle_link_closed(&mut self, link: LinkId, now: Instant) {
+        let now = self.advance(now);
+        self.link_closed(link, now);
+    }
+
+    /// A fetch is done.
+    pub fn handle_fetched(&mut self, id: FetchId, answer: Result<&[u8], FetchError>, now: Instant) {
+        let now = self.advance(now);
+        if matches!(self.state, State::Idle | State::Closed) {
+            return;
+        }
+        match self.directory.handle(id, answer, &self.config, self.topology.as_ref(), now, &mut *self.rng) {
+            Outcome::Waiting => {}
+            Outcome::Again => {
+                let fetches = self.directory.retry_round(&self.config);
+                self.requests.extend(fetches.into_iter().map(|(id, url)| Request::Fetch { id, url }));
+            }
+            Outcome::New(topology) => self.new_topology(topology, now),
+            Outcome::Failed(code) => {
+                self.stats.dropped.topology += u64::from(code == Code::DirectoryInvalid);
+                let tries = limits::CONNECT_ATTEMPTS.saturating_mul(self.config.directories.len() as u32);
+                if self.topology.is_none() && self.directory.failures() >= tries {
+                    self.fail(code, Phase::Topology);
+                }
+            }
+        }
+    }
+
+    /// The time of the last [`Self::poll_timeout`] has come.
+    pub fn handle_timeout(&mut self, now: Instant) {
+        let now = self.advance(now);
+        if matches!(self.state, State::Idle | State::Closed) {
+            return;
+        }
+        self.link_timeout(now);
+        self.serve_slots(now);
+        self.miss_acks(now);
+        self.expire(now);
+        if self.directory.due().is_some_and(|due| due <= now) {
+            self.refresh_topology();
+        }
+        if self.outgoing.is_empty() {
+            // Made after what was due has been handed out, so that the work for the next slot does not delay this one.
+            self.prepare(now);
+        }
+        self.close_if_drained(now);
+    }
+
+    /// The browser says that the network is back: waiting for it is over.
+    pub fn handle_online(&mut self, now: Instant) {
+        let now = self.advance(now);
+        self.link_hurry(now);
+        self.directory.hasten(now);
+    }
+
+    // ── what to do next ──────────────────────────────────────────────────────────────────────────────────────────
+
+    /// Bytes for the link. The caller writes them, or drops them with the link.
+    pub fn poll_transmit(&mut self, now: Instant) -> Option<Frame> {
+        let now = self.advance(now);
+        if let Some((link, text)) = self.controls.pop_front() {
+            self.stats.bytes_out += text.len() as u64;
+            return Some(Frame { link, data: Outgoing::Text(text) });
+        }
+        let link = self.link.id()?;
+        let ready = self.outgoing.pop_front().or_else(|| self.next_unpaced(now))?;
+        Some(self.hand_out(ready, link, now))
+    }
+
+    /// A chore for the driver.
+    pub fn poll_request(&mut self) -> Option<Request> {
+        self.requests.pop_front()
+    }
+
+    /// News for the user.
+    pub fn poll_event(&mut self) -> Option<Event> {
+        self.events.pop_front()
+    }
+
+    /// When [`Self::handle_timeout`] is to be called at the latest.
+    pub fn poll_timeout(&self) -> Option<Instant> {
+        if matches!(self.state, State::Idle | State::Closed) {
+            return None;
+        }
+        let up = self.session.is_some();
+        let prepare = (self.wants_to_prepare() && self.outgoing.is_empty()).then_some(self.now);
+        let main = self.pacing.next(Stream::Main).filter(|_| !self.config.traffic.danger_no_pacing);
+        let acks = self.outbound.next_ack_deadline().filter(|_| up);
+        let requests = if up { self.replies.next_request(&self.outbound.waiting_peers()) } else { None };
+        [
+            prepare,
+            main,
+            self.pacing.next(Stream::Cover),
+            acks,
+            self.outbound.next_message_deadline(up),
+            requests,
+            self.link.next_timeout(),
+            self.directory.due(),
+            self.reassembler.next_deadline(),
+            self.replies.next_expiry(),
+            self.ended_rotation.map(|(_, _, at)| at),
+            self.closing.filter(|closing| !closing.done).map(|closing| closing.deadline),
+        ]
+        .into_iter()
+        .flatten()
+        .min()
+    }
+
+    // ── what can be asked at any time ────────────────────────────────────────────────────────────────────────────
+
+    /// The counters.
+    pub fn stats(&self, now: Instant) -> Stats {
+        let mut stats = self.stats.clone();
+        stats.queued_bytes = self.outbound.bytes() as u64;
+        stats.in_flight = self.outbound.in_flight() as u64;
+        stats.surbs_held = self.replies.held() as u64;
+        stats.round_trip = self.round_trips.percentiles();
+        stats.topology_age = self.directory.age(now);
+        stats.unfinished_bytes = self.reassembler.bytes() as u64;
+        stats
+    }
+
+    /// Where the client stands.
+    pub fn state(&self) -> State {
+        self.state
+    }
+
+    /// Where others reach this client, once it has a gateway.
+    pub fn address(&self) -> Option<&Address> {
+        self.own.as_ref()
+    }
+
+    /// The gateway in our address as the topology knows it, and the URL in use.
+    pub fn gateway(&self) -> Option<(&GatewayNode, &str)> {
+        let node = self.topology.as_ref()?.gateway(&self.own.as_ref()?.gateway())?;
+        Some((node, self.link.url()))
+    }
+
+    /// The topology in use.
+    pub fn topology(&self) -> Option<&Topology> {
+        self.topology.as_ref()
+    }
+
+    /// SURBs held for answering this peer.
+    pub fn surbs_of(&self, tag: &SenderTag) -> usize {
+        self.replies.stock_of(tag)
+    }
+
+    // ── inside ───────────────────────────────────────────────────────────────────────────────────────────────────
+
+    /// Moves the clock on and notices a sleep: a wake-up much later than asked for.
+    fn advance(&mut self, now: Instant) -> Instant {
+        if now <= self.now {
+            return self.now;
+        }
+        if now.since(self.now) >= limits::SLEEP_GAP && self.session.is_some() {
+            let late = self.poll_timeout().map_or(Duration::ZERO, |asked| now.since(asked.max(self.now)));
+            if late >= limits::SLEEP_GAP {
+                self.outbound.shift(late);
+                self.reassembler.note_sleep(late);
+                self.link.slept(now);
+                self.drop_ahead();
+                self.directory.hasten(now);
+            }
+        }
+        self.now = now;
+        now
+    }
+
+    fn refresh_topology(&mut self) {
+        let fetches = self.directory.begin(&self.config);
+        self.requests.extend(fetches.into_iter().map(|(id, url)| Request::Fetch { id, url }));
+    }
+
+    fn new_topology(&mut self, topology: Topology, now: Instant) {
+        if let Some(old) = self.topology.as_ref().filter(|old| old.rotation_id() != topology.rotation_id()) {
+            // What was made for the old rotation works for one more epoch.
+            let epoch = topology.schedule().map_or(replies::EPOCH_DEFAULT, |schedule| schedule.epoch_duration);
+            self.ended_rotation = Some((old.rotation(), now, now + epoch));
+        }
+        // A topology that has lost our gateway is of no use: no ack and no reply could come back. The old one is good
+        // for a while yet; the address is kept, and moving is for the user to decide.
+        let lost = self.own.as_ref().is_some_and(|own| topology.gateway(&own.gateway()).is_none());
+        if lost && self.topology.is_some() {
+            self.gateway_missing += 1;
+            if self.gateway_missing >= limits::GATEWAY_MISSING_MAX {
+                self.enter(State::Degraded, Some(Code::GatewayGone));
+            }
+            return;
+        }
+        self.gateway_missing = 0;
+        self.topology = Some(topology);
+        self.drop_ahead();
+        let generation = self.directory.generation();
+        self.outbound.unpark(|_, parked| matches!(parked, Parked::NoRoute(seen) if seen < generation));
+        self.link_new_topology(now);
+    }
+
+    fn rotation(&self) -> RotationTag {
+        self.topology.as_ref().map_or(RotationTag::Unknown, Topology::rotation)
+    }
+
+    /// Time with the link up, and what the fragments before it need at the present pace.
+    fn default_deadline(&self, len: usize, now: Instant) -> Option<Deadline> {
+        let fragments = self.outbound.waiting_fragments() + len / outbound::FRAGMENT_COST + 1;
+        let pace = self.config.traffic.slot * u32::try_from(fragments).unwrap_or(u32::MAX);
+        // While the clocks stand still, what has passed already must not count.
+        let from = self.frozen_since.unwrap_or(now);
+        Some(Deadline::Link(from + limits::MESSAGE_TIME + pace))
+    }
+
+    fn miss_acks(&mut self, now: Instant) {
+        if self.session.is_none() {
+            return;
+        }
+        while let Some(missed) = self.outbound.take_missed(now) {
+            self.window.missed(self.rtt.mean(), now);
+            if let Missed::GivenUp(key) = missed {
+                self.give_up(key, Code::NoAcks, Phase::Network);
+            }
+        }
+    }
+
+    fn expire(&mut self, now: Instant) {
+        let up = self.session.is_some();
+        while let Some(key) = self.outbound.overdue(up, now) {
+            let phase = match self.outbound.message(key) {
+                Some(message) if message.parked == Some(Parked::NoSurbs) => Phase::Peer,
+                Some(message) if message.progress().all_sent => Phase::Network,
+                _ => Phase::Queue,
+            };
+            self.give_up(key, Code::Timeout, phase);
+        }
+        if up {
+            for tag in self.outbound.waiting_peers() {
+                self.ask_for_surbs(tag, now);
+                self.replies.postpone(tag, now);
+                if self.replies.is_exhausted(tag, now) {
+                    for key in self.outbound.messages_to(&tag) {
+                        self.give_up(key, Code::NoSurbs, Phase::Peer);
+                    }
+                }
+            }
+        }
+        self.stats.dropped.expired += self.reassembler.expire(now) as u64;
+        self.stats.dropped.surb += u64::from(self.replies.expire(now));
+        if let Some((tag, changed, at)) = self.ended_rotation {
+            if at <= now {
+                self.ended_rotation = None;
+                self.stats.dropped.surb += u64::from(self.replies.end_rotation(tag, changed));
+            }
+        }
+        self.report_evictions();
+    }
+
+    /// Half-received messages that had to make room are told of, never dropped silently.
+    fn report_evictions(&mut self) {
+        let total = (self.reassembler.pushed_out(), self.reassembler.pushed_out_bytes());
+        let count = total.0 - self.pushed_out_reported.0;
+        if count > 0 {
+            let bytes = total.1 - self.pushed_out_reported.1;
+            self.pushed_out_reported = total;
+            self.stats.dropped.expired += count;
+            let count = u32::try_from(count).unwrap_or(u32::MAX);
+            self.events.push_back(Event::Overflow { what: Overflow::Unfinished, count, bytes });
+        }
+    }
+
+    fn delivered(&mut self, key: MessageKey, round_trip: Duration) {
+        let Some(message) = self.remove(key) else { return };
+        if let Some(id) = message.id {
+            let retransmissions = message.progress().retransmissions;
+            self.events.push_back(Event::Delivered { id, round_trip, retransmissions });
+        }
+    }
+
+    fn give_up(&mut self, key: MessageKey, code: Code, phase: Phase) {
+        self.drop_ahead_of(key);
+        let Some(message) = self.remove(key) else { return };
+        if let Some(id) = message.id {
+            self.stats.undelivered += 1;
+            let outbound::Progress { acked, total, retransmissions, .. } = message.progress();
+            self.events.push_back(Event::Undelivered { id, code, phase, acked, total, retransmissions });
+        }
+    }
+
+    fn remove(&mut self, key: MessageKey) -> Option<outbound::Message> {
+        let message = self.outbound.remove(key)?;
+        if self.wants_room {
+            self.wants_room = false;
+            self.events.push_back(Event::Room);
+        }
+        Some(message)
+    }
+
+    fn close_if_drained(&mut self, now: Instant) {
+        let Some(closing) = self.closing.filter(|closing| !closing.done) else { return };
+        if self.outbound.holds_user_messages() && now < closing.deadline {
+            return;
+        }
+        for key in self.outbound.keys() {
+            self.give_up(key, Code::ClosedBeforeDelivery, Phase::Network);
+        }
+        self.closing = Some(Closing { done: true, ..closing });
+        self.link_shut();
+        self.enter(State::Closed, None);
+        self.events.push_back(Event::Closed);
+    }
+
+    /// Connecting failed for good: the engine is idle again, and what it had accepted is undelivered.
+    fn fail(&mut self, code: Code, phase: Phase) {
+        self.link_shut();
+        for key in self.outbound.keys() {
+            self.give_up(key, code, phase);
+        }
+        self.state = State::Idle;
+        self.events.push_back(Event::Failed { code, phase });
+    }
+
+    fn enter(&mut self, state: State, code: Option<Code>) {
+        if self.state != state {
+            self.state = state;
+            self.events.push_back(Event::State { state, code });
+        }
+    }
+
+    fn progress(&mut self, phase: Phase) {
+        if self.state == State::Connecting {
+            let fraction = match phase {
+                Phase::Storage => 0.1,
+                Phase::Topology => 0.2,
+                Phase::Gateway => 0.5,
+                Phase::Auth => 0.7,
+                Phase::Bandwidth => 0.9,
+                Phase::Network | Phase::Peer | Phase::Queue => 1.0,
+            };
+            self.events.push_back(Event::Progress { phase, fraction });
+        }
+    }
+}

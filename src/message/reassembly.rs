@@ -34,6 +34,7 @@ pub struct Reassembler {
     unknown: Class,
     tags: Class,
     pushed_out: u64,
+    pushed_out_bytes: u64,
     slept: Duration,
 }
 
@@ -51,6 +52,7 @@ impl Reassembler {
             unknown: Class::default(),
             tags: Class::default(),
             pushed_out: 0,
+            pushed_out_bytes: 0,
             slept: Duration::ZERO,
         }
     }
@@ -129,6 +131,11 @@ impl Reassembler {
     /// How many unfinished messages were dropped so far to make room for others.
     pub fn pushed_out(&self) -> u64 {
         self.pushed_out
+    }
+
+    /// How much memory those took.
+    pub fn pushed_out_bytes(&self) -> u64 {
+        self.pushed_out_bytes
     }
 
     /// Keeps a fragment whose place is free, unless a bound forbids it.
@@ -309,8 +316,10 @@ impl Reassembler {
             let of_unknown = oldest(&self.unknown);
             let of_tags = if is_unknown { None } else { oldest(&self.tags) };
             let Some((_, number)) = [of_unknown, of_tags].into_iter().flatten().min() else { return false };
+            let before = self.bytes();
             self.drop_message(number);
             self.pushed_out = self.pushed_out.saturating_add(1);
+            self.pushed_out_bytes = self.pushed_out_bytes.saturating_add(before.saturating_sub(self.bytes()) as u64);
         }
     }
 

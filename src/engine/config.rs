@@ -1,0 +1,175 @@
+//! What an engine is told at the start. A `Config` can only be built valid.
+
+use alloc::string::String;
+use alloc::vec::Vec;
+
+use crate::message::GatewayId;
+use crate::time::Duration;
+
+/// Settings of one engine; see each field for its unit and default.
+#[derive(Clone)]
+pub struct Config {
+    /// Base URLs of directories, asked in turn; paths are appended after one slash.
+    pub directories: Vec<String>,
+    /// A hard-coded topology (JSON) instead of a directory.
+    pub topology: Option<String>,
+    /// The gateway the user named; default: the registered one, else a random one.
+    pub gateway: Option<GatewayId>,
+    /// The page is a secure one, so only `wss://` links can be opened. Default false.
+    pub secure_page: bool,
+    /// Unix time at the driver's [`crate::time::Instant::ZERO`].
+    pub unix_zero: Duration,
+    /// What the traffic looks like.
+    pub traffic: Traffic,
+    /// How links are reopened.
+    pub reconnect: Reconnect,
+    /// Mean time between two topology refreshes. Default 5 min.
+    pub refresh: Duration,
+    /// Nodes below this performance are not used, percent. Default 50.
+    pub minimum_performance: u8,
+    /// May ask a peer for more SURBs, which tells it our address. Default true.
+    pub ask_for_more: bool,
+}
+
+/// The traffic parameters; the defaults are Nym's, so that all share one crowd.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Traffic {
+    /// Mean gap of the main stream. Default 20 ms.
+    pub slot: Duration,
+    /// Mean gap of loop cover. Default 200 ms.
+    pub loop_cover: Duration,
+    /// Mean delay at each mix node. Default 15 ms.
+    pub hop_delay: Duration,
+    /// Mean delay of acks at each mix node. Default 15 ms.
+    pub ack_delay: Duration,
+    /// Send as fast as the link takes it, and no cover in the main stream. It shows everyone on the line when and how
+    /// much the user sends.
+    pub danger_no_pacing: bool,
+}
+
+impl Default for Traffic {
+    fn default() -> Self {
+        Self {
+            slot: Duration::from_millis(20),
+            loop_cover: Duration::from_millis(200),
+            hop_delay: Duration::from_millis(15),
+            ack_delay: Duration::from_millis(15),
+            danger_no_pacing: false,
+        }
+    }
+}
+
+/// Back-off between two links.
+#[derive(Clone, Copy, Debug)]
+pub struct Reconnect {
+    /// First wait. Default 0.5 s.
+    pub min: Duration,
+    /// Longest wait. Default 60 s.
+    pub max: Duration,
+    /// Give up after so many attempts in a row; `None`: never.
+    pub max_attempts: Option<u32>,
+}
+
+impl Default for Reconnect {
+    fn default() -> Self {
+        Self { min: Duration::from_millis(500), max: Duration::from_secs(60), max_attempts: None }
+    }
+}
+
+/// What is wrong with a [`Config`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum ConfigError {
+    /// Neither a directory nor a topology was named.
+    #[error("name a directory or a topology")]
+    NoNetwork,
+    /// A directory is not an `http://` or `https://` URL.
+    #[error("a directory must be an http:// or https:// URL")]
+    DirectoryUrl,
+    /// A duration of the traffic is out of range.
+    #[error("slot and loop cover must lie between 1 ms and 10 s, delays between 0 and 10 s")]
+    Traffic,
+    /// Back-off out of range.
+    #[error("reconnect needs 0 < min <= max <= 1 h and at least one attempt")]
+    Reconnect,
+    /// Refresh out of range.
+    #[error("the topology refresh must lie between 10 s and 1 h")]
+    Refresh,
+    /// Performance above 100.
+    #[error("the minimum performance is a percentage")]
+    Performance,
+}
+
+impl Config {
+    /// The defaults with these directories.
+    ///
+    /// # Errors
+    /// When there is none, or one is not an http(s) URL.
+    pub fn new(directories: Vec<String>, unix_zero: Duration) -> Result<Self, ConfigError> {
+        let config = Self {
+            directories,
+            topology: None,
+            gateway: None,
+            secure_page: false,
+            unix_zero,
+            traffic: Traffic::default(),
+            reconnect: Reconnect::default(),
+            refresh: Duration::from_secs(300),
+            minimum_performance: 50,
+            ask_for_more: true,
+        };
+        if config.directories.is_empty() {
+            return Err(ConfigError::NoNetwork);
+        }
+        config.checked()
+    }
+
+    /// The defaults with a hard-coded topology.
+    pub fn with_topology(topology: String, unix_zero: Duration) -> Self {
+        Self {
+            directories: Vec::new(),
+            topology: Some(topology),
+            gateway: None,
+            secure_page: false,
+            unix_zero,
+            traffic: Traffic::default(),
+            reconnect: Reconnect::default(),
+            refresh: Duration::from_secs(300),
+            minimum_performance: 50,
+            ask_for_more: true,
+        }
+    }
+
+    /// This, if every field is in its range.
+    ///
+    /// # Errors
+    /// Which range was left.
+    pub fn checked(self) -> Result<Self, ConfigError> {
+        let traffic = &self.traffic;
+        let gap = |gap: Duration| gap >= Duration::from_millis(1) && gap <= Duration::from_secs(10);
+        let delay = |delay: Duration| delay <= Duration::from_secs(10);
+        if self.directories.is_empty() && self.topology.is_none() {
+            Err(ConfigError::NoNetwork)
+        } else if !self.directories.iter().all(|url| url.starts_with("http://") || url.starts_with("https://")) {
+            Err(ConfigError::DirectoryUrl)
+        } else if !gap(traffic.slot)
+            || !gap(traffic.loop_cover)
+            || !delay(traffic.hop_delay)
+            || !delay(traffic.ack_delay)
+        {
+            Err(ConfigError::Traffic)
+        } else if self.reconnect.min.is_zero()
+            || self.reconnect.min > self.reconnect.max
+            || self.reconnect.max > Duration::from_secs(3600)
+            || self.reconnect.max_attempts == Some(0)
+        {
+            Err(ConfigError::Reconnect)
+        } else if self.refresh < Duration::from_secs(10) || self.refresh > Duration::from_secs(3600) {
+            Err(ConfigError::Refresh)
+        } else if self.minimum_performance > 100 {
+            Err(ConfigError::Performance)
+        } else {
+            Ok(self)
+        }
+    }
+}

@@ -1,0 +1,147 @@
+//! What the gateway pushes: opened, sorted, put together, handed out.
+
+use alloc::vec::Vec;
+
+use super::Engine;
+use super::outbound::{CLASS_CONTROL, Kind, SURB_COST, Stage, Target};
+use super::output::{Event, Overflow};
+use crate::limits;
+use crate::message::{
+    self, ACK_BLOB_LEN, ACK_LEN, AckContent, Content, Context, Inserted, KeyDigest, Repliable, Reply, SenderTag,
+};
+use crate::sphinx::PacketSize;
+use crate::time::Instant;
+
+impl Engine {
+    /// One push, decrypted with the gateway's key. Its length alone says whether it is an ack.
+    pub(super) fn handle_push(&mut self, payload: &[u8], now: Instant) {
+        self.heard(now);
+        match payload.len() {
+            ACK_LEN => self.handle_ack(payload, now),
+            len if DATA_LENS.contains(&len) => self.handle_data(payload, now),
+            _ => {
+                self.stats.received.unknown += 1;
+                self.stats.dropped.frame += 1;
+            }
+        }
+    }
+
+    fn handle_ack(&mut self, payload: &[u8], now: Instant) {
+        self.stats.received.ack += 1;
+        match self.identity.ack.open(payload) {
+            Some(AckContent::Cover) => {}
+            Some(AckContent::Fragment(id)) => match self.outbound.acked(id, now) {
+                Some(acked) => {
+                    self.window.acked();
+                    if let Some(chosen) = acked.clean {
+                        self.rtt.learn(acked.round_trip, chosen);
+                        self.round_trips.push(acked.round_trip);
+                    }
+                    if acked.complete {
+                        self.delivered(acked.key, acked.round_trip);
+                    }
+                }
+                None => self.stats.dropped.ack += 1,
+            },
+            None => self.stats.dropped.ack += 1,
+        }
+    }
+
+    fn handle_data(&mut self, payload: &[u8], now: Instant) {
+        let Some((head, sealed)) = payload.split_first_chunk::<32>() else { return };
+        // A digest of one of our reply keys, or else an ephemeral key. The reply key is used up by the match.
+        let (fragment, conversation) = match self.replies.take_key(&KeyDigest(*head)) {
+            Some((key, conversation)) => (message::open_with(&key, sealed), Some(conversation)),
+            None => match message::open(&self.identity.encryption, payload) {
+                Ok(fragment) => (fragment, None),
+                Err(_) => {
+                    self.stats.received.unknown += 1;
+                    return;
+                }
+            },
+        };
+        if message::is_cover(&fragment) {
+            self.stats.received.cover += 1;
+            return;
+        }
+        let context = conversation.map_or(Context::Unknown, Context::Tag);
+        match self.reassembler.insert(context, &fragment, now) {
+            Inserted::Waiting => self.stats.received.message += 1,
+            Inserted::Repeat => {
+                self.stats.received.message += 1;
+                self.stats.dropped.repeat += 1;
+            }
+            Inserted::Complete { message, .. } => {
+                self.stats.received.message += 1;
+                self.handle_message(message, conversation, now);
+            }
+            Inserted::Refused(_) => {
+                self.stats.received.unknown += 1;
+                self.stats.dropped.fragment += 1;
+            }
+        }
+        self.report_evictions();
+    }
+
+    /// A whole message, kind byte first.
+    fn handle_message(&mut self, message: Vec<u8>, conversation: Option<SenderTag>, now: Instant) {
+        match Content::parse(message) {
+            // Only what came over one of our own SURBs can be a reply, and nothing else can come over one.
+            Ok(Content::Plain(body)) if conversation.is_none() => {
+                self.events.push_back(Event::Received { body, tag: None });
+            }
+            Ok(Content::Repliable { tag, data }) if conversation.is_none() => {
+                let (list, body) = match data {
+                    Repliable::Data { surbs, body } => (surbs, Some(body)),
+                    Repliable::AdditionalSurbs(surbs) | Repliable::Heartbeat(surbs) => (surbs, None),
+                };
+                let dropped = self.replies.stock(tag, list, now);
+                if dropped > 0 {
+                    self.stats.dropped.surb += u64::from(dropped);
+                    self.events.push_back(Event::Overflow { what: Overflow::Surbs, count: dropped, bytes: 0 });
+                }
+                self.unpark_peer(tag);
+                if let Some(body) = body {
+                    self.events.push_back(Event::Received { body, tag: Some(tag) });
+                }
+            }
+            Ok(Content::Reply(reply)) => match (reply, conversation) {
+                (Reply::Data(body), Some(_)) => self.events.push_back(Event::Received { body, tag: None }),
+                (Reply::SurbRequest { address, amount }, Some(conversation)) => {
+                    self.grant_surbs(conversation, &address, amount, now);
+                }
+                (_, None) => self.stats.dropped.content += 1,
+            },
+            Ok(_) | Err(_) => self.stats.dropped.content += 1,
+        }
+    }
+
+    /// Someone who answers us over SURBs asks for more of them. Granted only to whom they were given, and only so many
+    /// that what is outstanding stays bounded.
+    fn grant_surbs(&mut self, conversation: SenderTag, address: &message::Address, amount: u32, now: Instant) {
+        let Some(granted) = self.replies.grant(conversation, address, amount).filter(|granted| *granted > 0) else {
+            self.stats.dropped.surb_request += 1;
+            return;
+        };
+        if self.closing.is_some() {
+            return;
+        }
+        let mut left = granted;
+        while left > 0 {
+            let wanted = left.min(limits::SURBS_PER_MESSAGE_MAX);
+            left -= wanted;
+            let stage = Stage::Body { body: Vec::new(), wanted: wanted as usize, surbs: Vec::new() };
+            let deadline = self.default_deadline(wanted as usize * SURB_COST, now);
+            let target = Target::Address(address.clone());
+            self.outbound.insert(None, target, Kind::AdditionalSurbs, stage, (true, CLASS_CONTROL), deadline);
+        }
+    }
+}
+
+/// What a gateway pushes of a data packet: its plaintext without the ack it carried.
+const DATA_LENS: [usize; 4] = [
+    PacketSize::Regular.plaintext_len() - ACK_BLOB_LEN,
+    PacketSize::Extended8.plaintext_len() - ACK_BLOB_LEN,
+    PacketSize::Extended16.plaintext_len() - ACK_BLOB_LEN,
+    PacketSize::Extended32.plaintext_len() - ACK_BLOB_LEN,
+];

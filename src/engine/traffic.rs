@@ -1,0 +1,386 @@
+//! What leaves, and when: slots are served from one finished frame each, sealed right after the slot before.
+
+use alloc::vec::Vec;
+
+use super::Engine;
+use super::forge::{Forge, SealError, Sealed};
+use super::outbound::{CLASS_CONTROL, FragmentKey, Kind, MessageKey, Next, Parked, Stage, Target};
+use super::output::{Code, Event, Frame, LinkId, Outgoing, Phase};
+use super::pacing::Stream;
+use super::replies::Stock;
+use crate::gateway;
+use crate::limits;
+use crate::message::{
+    Content, Fragments, MessageError, Repliable, ReplySurb, SET_FRAGMENTS_MAX, SenderTag, SurbList, fragment_count,
+};
+use crate::time::{Duration, Instant};
+
+/// A frame that is ready to leave.
+pub(super) struct Ready {
+    data: Vec<u8>,
+    /// The fragment inside; cover has none.
+    inside: Option<Inside>,
+}
+
+/// What is needed when the frame has left.
+#[derive(Clone, Copy)]
+pub(super) struct Inside {
+    key: FragmentKey,
+    chosen: Duration,
+    over_surb: bool,
+}
+
+/// Frames finished ahead: one for each stream, never more.
+#[derive(Default)]
+pub(super) struct Ahead {
+    main: Option<Ready>,
+    cover: Option<Ready>,
+}
+
+impl Engine {
+    /// Serves the slots that are due. What leaves was sealed before; only where several slots are due at once the
+    /// second is sealed now.
+    pub(super) fn serve_slots(&mut self, now: Instant) {
+        for stream in [Stream::Main, Stream::Cover] {
+            let due = self.pacing.take_due(stream, now);
+            self.stats.dropped.slot += due.forgotten;
+            if stream == Stream::Main && self.config.traffic.danger_no_pacing {
+                continue;
+            }
+            for _ in 0..due.now {
+                if self.outgoing.len() >= limits::OUTGOING_COUNT_MAX || self.bandwidth_spent() {
+                    // The link takes nothing: real and cover packets are skipped alike, so that the rate does not
+                    // depend on what is waiting.
+                    self.stats.dropped.slot += 1;
+                    continue;
+                }
+                let ready = match stream {
+                    Stream::Main => self.ahead.main.take(),
+                    Stream::Cover => self.ahead.cover.take(),
+                };
+                match ready.or_else(|| self.make_ready(stream, now)) {
+                    Some(ready) => self.outgoing.push_back(ready),
+                    None => self.stats.dropped.slot += 1,
+                }
+            }
+        }
+    }
+
+    /// Whether a frame for a coming slot, or a SURB for a coming message, is still to be made.
+    pub(super) fn wants_to_prepare(&self) -> bool {
+        self.session.is_some()
+            && self.topology.is_some()
+            && !self.sealing_failed
+            && (self.ahead.cover.is_none()
+                || (self.ahead.main.is_none() && !self.config.traffic.danger_no_pacing)
+                || self.ready_surbs.wants_more())
+    }
+
+    /// Finishes one frame or one SURB ahead of need.
+    pub(super) fn prepare(&mut self, now: Instant) {
+        if !self.wants_to_prepare() {
+            return;
+        }
+        if self.ahead.main.is_none() && !self.config.traffic.danger_no_pacing {
+            self.ahead.main = self.make_ready(Stream::Main, now);
+            self.sealing_failed |= self.ahead.main.is_none();
+        } else if self.ahead.cover.is_none() {
+            self.ahead.cover = self.make_ready(Stream::Cover, now);
+            self.sealing_failed |= self.ahead.cover.is_none();
+        } else if let Some(Ok(surb)) = self.forge().map(|mut forge| forge.surb()) {
+            self.ready_surbs.push(surb);
+        } else {
+            self.sealing_failed = true;
+        }
+    }
+
+    /// Throws away what was made for another topology, gateway or link, or before a sleep. Fragments go back to the
+    /// queue.
+    pub(super) fn drop_ahead(&mut self) {
+        let ahead = core::mem::take(&mut self.ahead);
+        let outgoing = core::mem::take(&mut self.outgoing);
+        for ready in [ahead.main, ahead.cover].into_iter().flatten().chain(outgoing) {
+            if let Some(inside) = ready.inside {
+                self.outbound.put_back(inside.key);
+            }
+        }
+        self.ready_surbs.clear();
+        self.sealing_failed = false;
+    }
+
+    /// A cancelled message's fragment does not leave, not even from the frame made ahead.
+    pub(super) fn drop_ahead_of(&mut self, key: MessageKey) {
+        let of_it = |ready: &Ready| ready.inside.is_some_and(|inside| inside.key.message == key);
+        if self.ahead.main.as_ref().is_some_and(of_it) {
+            self.ahead.main = None;
+        }
+    }
+
+    fn make_ready(&mut self, stream: Stream, now: Instant) -> Option<Ready> {
+        if stream == Stream::Main {
+            if let Some((sealed, inside)) = self.seal_next(now) {
+                return self.framed(sealed, Some(inside));
+            }
+        }
+        let sealed = self.forge()?.cover().ok()?;
+        self.framed(sealed, None)
+    }
+
+    /// The next frame while pacing is off: as soon as the link takes it, and only what the user wants to send.
+    pub(super) fn next_unpaced(&mut self, now: Instant) -> Option<Ready> {
+        if !self.config.traffic.danger_no_pacing || self.session.is_none() || self.bandwidth_spent() {
+            return None;
+        }
+        let (sealed, inside) = self.seal_next(now)?;
+        self.framed(sealed, Some(inside))
+    }
+
+    /// Hands a frame out: from now on its fragment is in flight.
+    pub(super) fn hand_out(&mut self, ready: Ready, link: LinkId, now: Instant) -> Frame {
+        self.stats.bytes_out += ready.data.len() as u64;
+        match ready.inside {
+            None => self.stats.sent.cover += 1,
+            Some(inside) => self.left(inside, now),
+        }
+        Frame { link, data: Outgoing::Binary(ready.data) }
+    }
+
+    fn left(&mut self, inside: Inside, now: Instant) {
+        let attempt = self.outbound.attempt_of(inside.key);
+        let wait = self.rtt.ack_wait(inside.chosen, attempt, !self.config.traffic.danger_no_pacing);
+        let Some((progress, first)) = self.outbound.left(inside.key, inside.chosen, wait, now) else {
+            // Its message ended while the frame waited for the link.
+            self.stats.sent.real += 1;
+            return;
+        };
+        match (first, inside.over_surb) {
+            (false, _) => self.stats.sent.retransmission += 1,
+            (true, true) => self.stats.sent.reply += 1,
+            (true, false) => self.stats.sent.real += 1,
+        }
+        if first && progress.all_sent {
+            if let Some(id) = self.outbound.message(inside.key.message).and_then(|message| message.id) {
+                self.events.push_back(Event::Sent { id });
+            }
+        }
+    }
+
+    /// Seals the next fragment that can be sent, cutting and parking messages on the way.
+    fn seal_next(&mut self, now: Instant) -> Option<(Sealed, Inside)> {
+        let window = self.window.len(!self.config.traffic.danger_no_pacing);
+        loop {
+            match self.outbound.next(window)? {
+                Next::Split(key) => {
+                    if !self.split(key, now) {
+                        // It waits for its SURBs, which are made one at a time; everything else goes on.
+                        return None;
+                    }
+                }
+                Next::Fragment(key) => {
+                    if let Some(sealed) = self.seal(key, now) {
+                        return Some(sealed);
+                    }
+                }
+            }
+        }
+    }
+
+    fn seal(&mut self, key: FragmentKey, now: Instant) -> Option<(Sealed, Inside)> {
+        let id = self.outbound.id_of(key)?;
+        let message = self.outbound.message(key.message)?;
+        let Stage::Split(fragments) = &message.stage else { return None };
+        let fragment = fragments.fragment(key.index)?;
+        let to = message.to.clone();
+        let for_request = matches!(message.kind, Kind::SurbRequest(_));
+        let (result, over_surb) = match &to {
+            Target::Address(address) => (self.forge()?.to_address(address, id, &fragment), false),
+            Target::Tag(tag) => match self.take_surb(*tag, for_request) {
+                Stock::Surb(held) => (self.forge()?.over_surb(held, id, &fragment), true),
+                Stock::Waiting => {
+                    self.outbound.put_back(key);
+                    self.park(key.message, Parked::NoSurbs);
+                    self.ask_for_surbs(*tag, now);
+                    return None;
+                }
+                Stock::Exhausted => {
+                    self.give_up(key.message, Code::NoSurbs, Phase::Peer);
+                    return None;
+                }
+            },
+        };
+        match result {
+            Ok(sealed) => {
+                let inside = Inside { key, chosen: sealed.chosen, over_surb };
+                if let Target::Tag(tag) = to {
+                    // Asked for before the last is gone, so that a long answer does not stop.
+                    if !for_request {
+                        self.ask_for_surbs(tag, now);
+                    }
+                }
+                Some((sealed, inside))
+            }
+            Err(SealError::NoRoute) => {
+                self.outbound.put_back(key);
+                self.park_without_route(key.message, now);
+                None
+            }
+            Err(SealError::Recipient) => {
+                self.give_up(key.message, Code::AddressInvalid, Phase::Queue);
+                None
+            }
+        }
+    }
+
+    /// A SURB whose first hop is a node of the first layer: any other would have our gateway connect to wherever a
+    /// stranger likes.
+    fn take_surb(&mut self, tag: SenderTag, for_request: bool) -> Stock {
+        loop {
+            match self.replies.take(tag, for_request, self.config.ask_for_more) {
+                Stock::Surb(held)
+                    if !self.topology.as_ref().is_some_and(|known| known.is_first_layer(held.surb.first_hop())) =>
+                {
+                    self.stats.dropped.surb += 1;
+                }
+                other => return other,
+            }
+        }
+    }
+
+    /// Cuts a message into fragments once its SURBs are there. Answers false when they are not.
+    fn split(&mut self, key: MessageKey, now: Instant) -> bool {
+        let Some(message) = self.outbound.message(key) else { return true };
+        let Stage::Body { wanted, surbs, .. } = &message.stage else { return true };
+        let missing = wanted - surbs.len();
+        if missing > 0 {
+            let mut more = self.ready_surbs.take(missing);
+            if self.config.traffic.danger_no_pacing {
+                while more.len() < missing {
+                    match self.forge().map(|mut forge| forge.surb()) {
+                        Some(Ok(surb)) => more.push(surb),
+                        _ => break,
+                    }
+                }
+            }
+            let Some(message) = self.outbound.message_mut(key) else { return true };
+            let Stage::Body { surbs, wanted, .. } = &mut message.stage else { return true };
+            surbs.append(&mut more);
+            if surbs.len() < *wanted {
+                return false;
+            }
+        }
+        let Some(message) = self.outbound.message_mut(key) else { return true };
+        let empty = Stage::Body { body: Vec::new(), wanted: 0, surbs: Vec::new() };
+        let Stage::Body { body, surbs, .. } = core::mem::replace(&mut message.stage, empty) else { return true };
+        let (kind, to) = (message.kind, message.to.clone());
+        let rotation = self.rotation();
+        let written = match (kind, &to) {
+            (Kind::Plain, _) => Ok(Content::plain(&body)),
+            (Kind::Reply, _) => Content::reply(&body),
+            (Kind::SurbRequest(amount), _) => match &self.own {
+                Some(own) => Ok(Content::surb_request(own, amount)),
+                None => Err(MessageError::Address),
+            },
+            (Kind::Repliable | Kind::AdditionalSurbs, Target::Address(address)) => {
+                let tag = self.replies.tag_for(address, now, &mut *self.rng);
+                let list = SurbList { rotation, surbs };
+                let (written, surbs) = write_with_surbs(tag, list, body, kind);
+                self.replies.gave_out(address, surbs, now);
+                written
+            }
+            (Kind::Repliable | Kind::AdditionalSurbs, Target::Tag(_)) => Err(MessageError::Address),
+        };
+        let cut = written.and_then(|bytes| {
+            let sets = fragment_count(bytes.len(), super::forge::SIZE)?.div_ceil(SET_FRAGMENTS_MAX);
+            let ids = self.outbound.draw_sets(sets, &mut *self.rng);
+            Fragments::with_set_ids(bytes, super::forge::SIZE, ids)
+        });
+        match cut {
+            Ok(fragments) => self.outbound.split(key, fragments),
+            // Nothing the user can have asked for leads here: sizes and counts were checked by `send`.
+            Err(_) => self.give_up(key, Code::ConfigInvalid, Phase::Queue),
+        }
+        true
+    }
+
+    /// Asks a peer for SURBs where its waiting fragments need more than there are.
+    pub(super) fn ask_for_surbs(&mut self, tag: SenderTag, now: Instant) {
+        if !self.config.ask_for_more || self.own.is_none() || self.closing.is_some() {
+            return;
+        }
+        let waiting = self.outbound.waiting_for(&tag);
+        let amount = self.replies.request_for(tag, waiting, now);
+        if amount > 0 {
+            let stage = Stage::Body { body: Vec::new(), wanted: 0, surbs: Vec::new() };
+            let deadline = self.default_deadline(0, now);
+            let kind = Kind::SurbRequest(amount);
+            self.outbound.insert(None, Target::Tag(tag), kind, stage, (true, CLASS_CONTROL), deadline);
+        }
+    }
+
+    fn park(&mut self, key: MessageKey, why: Parked) {
+        if let Some(message) = self.outbound.message_mut(key) {
+            message.parked = Some(why);
+        }
+    }
+
+    /// No route to the recipient's gateway: it may have left, or our topology is old. Two newer ones decide.
+    fn park_without_route(&mut self, key: MessageKey, now: Instant) {
+        let generation = self.directory.generation();
+        let Some(message) = self.outbound.message_mut(key) else { return };
+        message.routeless += 1;
+        message.parked = Some(Parked::NoRoute(generation));
+        let hopeless = message.routeless > ROUTELESS_MAX || self.config.directories.is_empty();
+        if hopeless {
+            self.give_up(key, Code::NoRoute, Phase::Queue);
+        } else {
+            self.directory.hasten(now);
+        }
+    }
+
+    /// SURBs of this peer came in: its messages may try again.
+    pub(super) fn unpark_peer(&mut self, tag: SenderTag) {
+        self.outbound.unpark(|message, parked| {
+            parked == Parked::NoSurbs && matches!(&message.to, Target::Tag(known) if *known == tag)
+        });
+    }
+
+    fn framed(&mut self, sealed: Sealed, inside: Option<Inside>) -> Option<Ready> {
+        let with_rotation = self.session.as_ref()?.version >= gateway::VERSION_ROTATION;
+        let shared = &self.registration.as_ref()?.shared;
+        let plaintext = if with_rotation { sealed.packet.to_v2() } else { sealed.packet.to_v1() };
+        let data = gateway::seal_request(shared, &plaintext, with_rotation, &mut *self.rng);
+        Some(Ready { data, inside })
+    }
+
+    pub(super) fn forge(&mut self) -> Option<Forge<'_>> {
+        Some(Forge {
+            topology: self.topology.as_ref()?,
+            ack_key: &self.identity.ack,
+            own: self.own.as_ref()?,
+            traffic: &self.config.traffic,
+            rng: &mut *self.rng,
+        })
+    }
+}
+
+/// Writes a message that carries SURBs, and gives back the SURBs, whose keys are to be remembered.
+fn write_with_surbs(
+    tag: SenderTag,
+    surbs: SurbList,
+    body: Vec<u8>,
+    kind: Kind,
+) -> (Result<Vec<u8>, MessageError>, Vec<ReplySurb>) {
+    if kind == Kind::Repliable {
+        let written = Content::repliable(&tag, &surbs, &body);
+        return (written, surbs.surbs);
+    }
+    let content = Content::Repliable { tag, data: Repliable::AdditionalSurbs(surbs) };
+    let written = content.to_bytes();
+    match content {
+        Content::Repliable { data: Repliable::AdditionalSurbs(surbs), .. } => (written, surbs.surbs),
+        _ => (written, Vec::new()),
+    }
+}
+
+/// Topologies without a route to a recipient before its message is given up.
+const ROUTELESS_MAX: u32 = 2;
