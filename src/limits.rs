@@ -31,8 +31,6 @@ pub const FINISHED_SET_AGE_MAX: Duration = Duration::from_secs(60 * 60);
 
 /// Bytes the browser may hold for the link; above it frames stay in the engine.
 pub const SOCKET_BUFFER_LEN_MAX: u32 = 64 << 10;
-/// A body of the directory; a longer one is cut off and refused.
-pub const FETCH_LEN_MAX: usize = 8 << 20;
 /// A sealed record of the store; a longer one counts as damaged.
 pub const RECORD_LEN_MAX: u32 = 64 << 10;
 /// Requests of the page not looked at yet; more are answered `queue-full`.

@@ -1,0 +1,547 @@
+//! The loop: one task that owns engine, socket and timer.
+//!
+//! It waits for one thing, feeds it to the engine, then carries away all the engine has to say: frames while the socket
+//! has room, chores, news. News are collected first and posted when the engine is let go.
+
+use alloc::boxed::Box;
+use alloc::collections::VecDeque;
+use alloc::rc::Rc;
+use alloc::vec::Vec;
+use core::future::poll_fn;
+use core::pin::{Pin, pin};
+use core::task::{Context, Poll};
+
+use futures_channel::mpsc::Receiver;
+use futures_util::future::{Either, LocalBoxFuture, ready, select};
+use futures_util::stream::FuturesUnordered;
+use futures_util::{FutureExt, Stream, StreamExt};
+use gloo_timers::future::TimeoutFuture;
+use wasm_bindgen::JsValue;
+
+use super::clock::Clock;
+use super::convert::{self, Command, Failure, OpenOptions, Outgoing, Post, RequestId};
+use super::fetch::fetch;
+use super::socket::{Socket, SocketEvent};
+use super::start::{Prepared, prepare};
+use super::waiting::Waiting;
+use super::writer::Writer;
+use crate::engine::{Code, Engine, Event, FetchError, FetchId, Incoming, LinkId, Request, SendError};
+use crate::limits;
+use crate::message::Address;
+use crate::time::{Duration, Instant};
+
+/// Serves one client from the first command to the last: until `commands` ends.
+pub async fn run(post: Post, mut commands: Receiver<Command>) {
+    let Some((id, options)) = opening(&post, &mut commands).await else { return };
+    let mut held = VecDeque::new();
+    match prepared(&post, &mut commands, &options, &mut held).await {
+        Some(Ok(prepared)) => {
+            let mut driver = Driver::new(post, commands, id, prepared, options.secure_page());
+            driver.serve(held).await;
+            let Driver { post, commands, .. } = driver;
+            after_the_end(&post, commands).await;
+        }
+        Some(Err(failure)) => {
+            post.answer(id, Err(failure));
+            refuse_all(&post, held, Code::Closed);
+            after_the_end(&post, commands).await;
+        }
+        None => {}
+    }
+}
+
+struct Driver {
+    post: Post,
+    commands: Receiver<Command>,
+    clock: Clock,
+    engine: Engine,
+    socket: Option<Socket>,
+    chores: FuturesUnordered<LocalBoxFuture<'static, Chore>>,
+    writer: Writer,
+    /// Sends the engine had no room for.
+    waiting: Waiting,
+    alarm: Option<Alarm>,
+    /// The `open` that is not answered yet.
+    opening: Option<RequestId>,
+    /// Our address, once the link is up.
+    address: Option<Address>,
+    closing: Option<Closing>,
+    /// The engine has nothing more to do.
+    ended: bool,
+    secure_page: bool,
+    /// Which source is asked first at the next wait.
+    turn: usize,
+}
+
+/// A `close` that is under way.
+struct Closing {
+    ids: Vec<RequestId>,
+    drain: bool,
+    deadline: Instant,
+    /// The engine has been told. Before, sends are still waiting for room in it.
+    begun: bool,
+}
+
+/// The one timer, armed for one moment.
+struct Alarm {
+    at: Instant,
+    future: TimeoutFuture,
+}
+
+/// A finished chore.
+enum Chore {
+    Fetched(FetchId, Result<Vec<u8>, FetchError>),
+    NotOpened(LinkId),
+}
+
+/// The first of what can happen.
+enum Input {
+    Alarm(Instant),
+    Chore(Chore),
+    Command(Option<Command>),
+    Socket(LinkId, SocketEvent),
+    /// A record was written, or not.
+    Written(Option<Failure>),
+}
+
+impl Driver {
+    fn new(post: Post, commands: Receiver<Command>, opening: RequestId, prepared: Prepared, secure_page: bool) -> Self {
+        let Prepared { clock, config, identity, registration, store } = prepared;
+        let rng = Box::new(rand_core::UnwrapErr(getrandom::SysRng));
+        let engine = Engine::new(config, identity, registration, rng, clock.now());
+        Self {
+            post,
+            commands,
+            clock,
+            engine,
+            socket: None,
+            chores: FuturesUnordered::new(),
+            writer: Writer::new(store.map(Rc::new)),
+            waiting: Waiting::default(),
+            alarm: None,
+            opening: Some(opening),
+            address: None,
+            closing: None,
+            ended: false,
+            secure_page,
+            turn: 0,
+        }
+    }
+
+    /// Connects and runs until the client is closed, has failed, or nobody holds it any more.
+    async fn serve(&mut self, held: VecDeque<Command>) {
+        self.engine.connect(self.clock.now());
+        self.drain();
+        for command in held {
+            self.command(command);
+            self.drain();
+        }
+        while !self.ended {
+            match self.next().await {
+                Input::Command(None) => return,
+                input => self.feed(input),
+            }
+            self.drain();
+        }
+        self.finish().await;
+    }
+
+    /// Feeds one thing to the engine.
+    fn feed(&mut self, input: Input) {
+        let now = self.clock.now();
+        match input {
+            Input::Alarm(at) => {
+                // The clock may lag behind the timer; believing it would wake us again and again.
+                let now = now.max(at);
+                if self.engine.poll_timeout().is_some_and(|deadline| deadline <= now) {
+                    self.engine.handle_timeout(now);
+                }
+                if self.closing.as_ref().is_some_and(|closing| closing.deadline <= now) {
+                    self.begin_close(now);
+                }
+            }
+            Input::Chore(Chore::Fetched(id, answer)) => {
+                self.engine.handle_fetched(id, answer.as_deref().map_err(|error| *error), now);
+            }
+            Input::Chore(Chore::NotOpened(link)) => self.engine.handle_link_closed(link, now),
+            Input::Command(command) => {
+                if let Some(command) = command {
+                    self.command(command);
+                }
+            }
+            Input::Socket(link, event) => match event {
+                SocketEvent::Binary(bytes) => self.engine.handle_frame(link, Incoming::Binary(&bytes), now),
+                SocketEvent::Closed => {
+                    self.socket = None;
+                    self.engine.handle_link_closed(link, now);
+                }
+                SocketEvent::Opened => self.engine.handle_link_open(link, now),
+                SocketEvent::Text(text) => self.engine.handle_frame(link, Incoming::Text(&text), now),
+            },
+            Input::Written(failure) => {
+                if let Some(failure) = failure {
+                    self.post.failure(&failure);
+                }
+            }
+        }
+    }
+
+    fn command(&mut self, command: Command) {
+        let now = self.clock.now();
+        match command {
+            Command::Cancel { id, message } => {
+                match self.waiting.remove(message) {
+                    Some(sender) => self.post.done(sender),
+                    None => self.engine.cancel(message, now),
+                }
+                self.post.done(id);
+            }
+            Command::Close { id, drain, timeout } => self.close(id, drain, timeout, now),
+            Command::Gateways { id } => {
+                let answer = self.engine.topology().map(|topology| convert::gateways(topology, self.secure_page));
+                self.answer(id, answer);
+            }
+            Command::Online => self.engine.handle_online(now),
+            Command::Open { id, .. } => self.post.answer(id, Err(convert::invalid("the client is open".into()))),
+            Command::Send { id, .. } if self.closing.is_some() => {
+                self.post.answer(id, Err(Failure::new(Code::Closed)));
+            }
+            Command::Send { id, outgoing } => {
+                // What came first goes first.
+                let refused = if self.waiting.is_empty() { self.try_send(id, outgoing) } else { Some(outgoing) };
+                if let Some(outgoing) = refused
+                    && !self.waiting.push(id, outgoing)
+                {
+                    self.post.answer(id, Err(Failure::new(Code::QueueFull)));
+                }
+            }
+            Command::Stats { id } => self.answer(id, Some(convert::stats(&self.engine.stats(now)))),
+            Command::Topology { id } => {
+                let age = self.engine.stats(now).topology_age;
+                let answer = self.engine.topology().map(|topology| convert::topology(topology, age));
+                self.answer(id, answer);
+            }
+        }
+    }
+
+    /// What is not known before the first topology is answered with `not-connected`.
+    fn answer(&self, id: RequestId, answer: Option<JsValue>) {
+        self.post.answer(id, answer.ok_or_else(|| Failure::new(Code::NotConnected)));
+    }
+
+    /// Gives a message to the engine and answers, or gives it back when there is no room.
+    fn try_send(&mut self, id: RequestId, outgoing: Outgoing) -> Option<Outgoing> {
+        let Outgoing { message, to, body, options } = &outgoing;
+        match self.engine.send(*message, to, body, options, self.clock.now()) {
+            Ok(()) => self.post.done(id),
+            Err(SendError::QueueFull) => return Some(outgoing),
+            Err(error) => self.post.answer(id, Err(Failure::from(error))),
+        }
+        None
+    }
+
+    fn close(&mut self, id: RequestId, drain: bool, timeout: Option<Duration>, now: Instant) {
+        let deadline = timeout.map_or(Instant::from_micros(u64::MAX), |timeout| now + timeout);
+        match &mut self.closing {
+            // A second close that will not wait shortens the first.
+            Some(closing) => {
+                closing.ids.push(id);
+                if drain && deadline >= closing.deadline {
+                    return;
+                }
+                closing.drain &= drain;
+                closing.deadline = closing.deadline.min(deadline);
+                closing.begun = false;
+            }
+            None => self.closing = Some(Closing { ids: Vec::from([id]), drain, deadline, begun: false }),
+        }
+        if let Some(open) = self.opening.take() {
+            self.post.answer(open, Err(Failure::new(Code::Closed)));
+        }
+        if !drain || self.waiting.is_empty() {
+            self.begin_close(now);
+        }
+    }
+
+    /// Tells the engine to close; what still waits for room is refused.
+    fn begin_close(&mut self, now: Instant) {
+        let Some(closing) = self.closing.as_mut().filter(|closing| !closing.begun) else { return };
+        closing.begun = true;
+        let (drain, deadline) = (closing.drain, closing.deadline);
+        for id in self.waiting.take_all() {
+            self.post.answer(id, Err(Failure::new(Code::ClosedBeforeDelivery)));
+        }
+        self.engine.close(drain, deadline, now);
+    }
+
+    /// Carries away all the engine has to say.
+    fn drain(&mut self) {
+        loop {
+            self.transmit();
+            while let Some(request) = self.engine.poll_request() {
+                self.start(request);
+            }
+            let events: Vec<Event> = core::iter::from_fn(|| self.engine.poll_event()).collect();
+            let is_quiet = events.is_empty();
+            for event in events {
+                self.deliver(event);
+            }
+            if is_quiet && !self.refill() {
+                break;
+            }
+        }
+        self.answer_open();
+    }
+
+    /// Frames leave while the browser holds few of them; the others stay in the engine, which is bounded.
+    fn transmit(&mut self) {
+        let Some(socket) = &self.socket else { return };
+        while socket.has_room() {
+            let Some(frame) = self.engine.poll_transmit(self.clock.now()) else { return };
+            if frame.link == socket.link() {
+                socket.write(&frame.data);
+            }
+        }
+    }
+
+    /// Starts a chore without waiting for it.
+    fn start(&mut self, request: Request) {
+        match request {
+            Request::CloseLink { link } => {
+                if let Some(socket) = self.socket.as_ref().filter(|socket| socket.link() == link) {
+                    socket.close();
+                }
+            }
+            Request::Fetch { id, url } => {
+                let chore = async move { Chore::Fetched(id, fetch(&url).await) };
+                self.chores.push(chore.boxed_local());
+            }
+            Request::Forget { record } => self.writer.forget(record),
+            Request::OpenLink { link, url } => {
+                self.socket = Socket::open(link, &url);
+                if self.socket.is_none() {
+                    self.chores.push(ready(Chore::NotOpened(link)).boxed_local());
+                }
+            }
+            Request::Save { record, bytes } => self.writer.save(record, bytes),
+        }
+    }
+
+    fn deliver(&mut self, event: Event) {
+        match event {
+            Event::Closed => self.ended = true,
+            Event::Failed { code, phase } => {
+                let failure = Failure::new(code).during(phase);
+                match self.opening.take() {
+                    Some(id) => self.post.answer(id, Err(failure)),
+                    None => self.post.failure(&failure),
+                }
+                self.ended = true;
+            }
+            Event::Ready { address } => self.address = Some(address),
+            Event::Room => {
+                self.waiting.has_room();
+                self.post.event(Event::Room, |_| false);
+            }
+            event => self.post.event(event, |tag| self.engine.surbs_of(tag) > 0),
+        }
+    }
+
+    /// Gives the engine the next message that waited for room. Whether there was one.
+    fn refill(&mut self) -> bool {
+        let Some((id, outgoing)) = self.waiting.next() else { return false };
+        if let Some(outgoing) = self.try_send(id, outgoing) {
+            self.waiting.put_back(id, outgoing);
+            return false;
+        }
+        if self.waiting.is_empty() {
+            // A close that waited for this.
+            self.begin_close(self.clock.now());
+        }
+        true
+    }
+
+    /// `open` is answered when the link is up and what a reload needs is on disk.
+    fn answer_open(&mut self) {
+        if self.writer.is_idle()
+            && let Some(address) = &self.address
+            && let Some(id) = self.opening.take()
+        {
+            self.post.answer(id, Ok(convert::opened(address, self.engine.gateway())));
+        }
+    }
+
+    /// Waits for the first thing to happen. Sources take turns, so that none can starve another.
+    async fn next(&mut self) -> Input {
+        self.arm();
+        self.turn = (self.turn + 1) % SOURCES_COUNT;
+        poll_fn(|context| {
+            for source in self.turn..self.turn + SOURCES_COUNT {
+                if let Poll::Ready(input) = self.poll_source(source % SOURCES_COUNT, context) {
+                    return Poll::Ready(input);
+                }
+            }
+            Poll::Pending
+        })
+        .await
+    }
+
+    fn poll_source(&mut self, source: usize, context: &mut Context<'_>) -> Poll<Input> {
+        match source {
+            0 => match &mut self.socket {
+                Some(socket) => {
+                    let link = socket.link();
+                    socket.poll_event(context).map(|event| Input::Socket(link, event))
+                }
+                None => Poll::Pending,
+            },
+            1 => match &mut self.alarm {
+                Some(alarm) => {
+                    let at = alarm.at;
+                    let fired = alarm.future.poll_unpin(context).is_ready();
+                    if !fired {
+                        return Poll::Pending;
+                    }
+                    self.alarm = None;
+                    Poll::Ready(Input::Alarm(at))
+                }
+                None => Poll::Pending,
+            },
+            2 => match Pin::new(&mut self.chores).poll_next(context) {
+                Poll::Ready(Some(chore)) => Poll::Ready(Input::Chore(chore)),
+                // None under way. The next one is started before the next wait.
+                Poll::Ready(None) | Poll::Pending => Poll::Pending,
+            },
+            3 => self.commands.poll_next_unpin(context).map(Input::Command),
+            _ => self.writer.poll_done(context).map(|result| Input::Written(result.err().map(Failure::from))),
+        }
+    }
+
+    /// Arms the timer for the earliest moment at which there is something to do.
+    ///
+    /// Also for a moment that is past: each wait goes through the browser's loop, else messages could not arrive.
+    fn arm(&mut self) {
+        let now = self.clock.now();
+        // Looking at the clock now and then notices a suspension.
+        let mut at = now + Duration::from_millis(LOOK_MS);
+        if self.socket.as_ref().is_some_and(Socket::is_full) {
+            // The browser does not say when it has written.
+            at = now + Duration::from_millis(BUFFER_MS);
+        }
+        if let Some(deadline) = self.engine.poll_timeout() {
+            at = at.min(deadline);
+        }
+        if let Some(closing) = self.closing.as_ref().filter(|closing| !closing.begun) {
+            at = at.min(closing.deadline);
+        }
+        // One that fires too early costs a look. Setting it anew for each later deadline could go on for ever.
+        if self.alarm.as_ref().is_none_or(|alarm| at < alarm.at) {
+            self.alarm = Some(Alarm { at, future: TimeoutFuture::new(millis_up(at.since(now))) });
+        }
+    }
+
+    /// Waits until records are written and the link is closed, then answers whoever asked to close.
+    async fn finish(&mut self) {
+        if let Some(id) = self.opening.take() {
+            self.post.answer(id, Err(Failure::new(Code::Closed)));
+        }
+        for id in self.waiting.take_all() {
+            self.post.answer(id, Err(Failure::new(Code::ClosedBeforeDelivery)));
+        }
+        let flushed = poll_fn(|context| {
+            while let Poll::Ready(result) = self.writer.poll_done(context) {
+                if let Err(error) = result {
+                    self.post.failure(&error.into());
+                }
+            }
+            if self.writer.is_idle() { Poll::Ready(()) } else { Poll::Pending }
+        });
+        select(pin!(flushed), TimeoutFuture::new(FLUSH_MS)).await;
+        if let Some(mut socket) = self.socket.take() {
+            socket.close();
+            let closed = poll_fn(|context| {
+                while let Poll::Ready(event) = socket.poll_event(context) {
+                    if event == SocketEvent::Closed {
+                        return Poll::Ready(());
+                    }
+                }
+                Poll::Pending
+            });
+            select(pin!(closed), TimeoutFuture::new(UNLINK_MS)).await;
+        }
+        // Closes the database, so that whoever is told that we are closed finds it free.
+        self.writer.close();
+        for id in self.closing.take().map(|closing| closing.ids).unwrap_or_default() {
+            self.post.done(id);
+        }
+    }
+}
+
+/// Waits for `open`; answers what comes too early.
+async fn opening(post: &Post, commands: &mut Receiver<Command>) -> Option<(RequestId, OpenOptions)> {
+    loop {
+        match commands.next().await? {
+            Command::Open { id, options } => return Some((id, options)),
+            Command::Close { id, .. } => post.done(id),
+            command => refuse(post, &command, Code::NotConnected),
+        }
+    }
+}
+
+/// Reads keys and settings; keeps what comes meanwhile in `held`. `None` when the client was closed or let go of.
+async fn prepared(
+    post: &Post,
+    commands: &mut Receiver<Command>,
+    options: &OpenOptions,
+    held: &mut VecDeque<Command>,
+) -> Option<Result<Prepared, Failure>> {
+    let mut preparing = pin!(prepare(post, options));
+    while held.len() < limits::COMMANDS_COUNT_MAX {
+        match select(preparing.as_mut(), commands.next()).await {
+            Either::Left((prepared, _)) => return Some(prepared),
+            Either::Right((command, _)) => held.push_back(command?),
+        }
+    }
+    Some(preparing.await)
+}
+
+/// Answers everything after the end, until nobody holds the client any more.
+async fn after_the_end(post: &Post, mut commands: Receiver<Command>) {
+    while let Some(command) = commands.next().await {
+        match command {
+            Command::Close { id, .. } => post.done(id),
+            command => refuse(post, &command, Code::Closed),
+        }
+    }
+}
+
+fn refuse(post: &Post, command: &Command, code: Code) {
+    if let Some(id) = command.id() {
+        post.answer(id, Err(Failure::new(code)));
+    }
+}
+
+fn refuse_all(post: &Post, commands: VecDeque<Command>, code: Code) {
+    for command in commands {
+        match command {
+            Command::Close { id, .. } => post.done(id),
+            command => refuse(post, &command, code),
+        }
+    }
+}
+
+/// Whole milliseconds, rounded up: a timer that fires early would only have to be set again.
+fn millis_up(duration: Duration) -> u32 {
+    u32::try_from(duration.as_micros().div_ceil(1000)).unwrap_or(u32::MAX >> 1)
+}
+
+/// What a wait can end with; see `Driver::poll_source`.
+const SOURCES_COUNT: usize = 5;
+/// A look at a socket whose buffer is full.
+const BUFFER_MS: u64 = 2;
+/// The longest wait.
+const LOOK_MS: u64 = 30_000;
+/// The longest wait for the store at the end.
+const FLUSH_MS: u32 = 5_000;
+/// The longest wait for the gateway to agree that the link is closed.
+const UNLINK_MS: u32 = 1_000;

@@ -1,0 +1,117 @@
+//! One WebSocket: frames in, frames out, and how much of it the browser still holds.
+//!
+//! gloo-net turns the browser's callbacks into a stream, in order. Writing goes to the same socket directly: the stream
+//! would wrap each frame in a blob, which the browser copies through another process first. The socket is never
+//! split, since only the whole one can be asked what is buffered.
+
+use alloc::string::String;
+use alloc::vec::Vec;
+use core::pin::Pin;
+use core::task::{Context, Poll};
+
+use futures_util::{Sink, Stream};
+use gloo_net::websocket::Message;
+use gloo_net::websocket::futures::WebSocket;
+
+use crate::engine::{LinkId, Outgoing};
+use crate::limits;
+
+/// A WebSocket that carries one link.
+pub struct Socket {
+    link: LinkId,
+    /// The browser's object, for writing and asking.
+    raw: web_sys::WebSocket,
+    /// The same object as a stream of what happens to it.
+    events: WebSocket,
+    phase: Phase,
+}
+
+/// What happened to a socket.
+#[derive(Debug, PartialEq, Eq)]
+pub enum SocketEvent {
+    /// A binary message came.
+    Binary(Vec<u8>),
+    /// It is closed, or never opened; nothing comes after this.
+    Closed,
+    /// It can be written to.
+    Opened,
+    /// A text message came.
+    Text(String),
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Phase {
+    Connecting,
+    Open,
+    Closed,
+}
+
+impl Socket {
+    /// Begins to open a link, without a subprotocol.
+    ///
+    /// `None` when the browser refuses at once: not a WebSocket URL, a blocked port, mixed content.
+    pub fn open(link: LinkId, url: &str) -> Option<Self> {
+        let raw = web_sys::WebSocket::new(url).ok()?;
+        let events = WebSocket::try_from(raw.clone()).ok()?;
+        Some(Self { link, raw, events, phase: Phase::Connecting })
+    }
+
+    /// The link this socket carries.
+    pub fn link(&self) -> LinkId {
+        self.link
+    }
+
+    /// Whether there is room for another frame.
+    pub fn has_room(&self) -> bool {
+        self.phase == Phase::Open && self.raw.buffered_amount() < limits::SOCKET_BUFFER_LEN_MAX
+    }
+
+    /// Whether it is open and the browser holds as much as it may.
+    pub fn is_full(&self) -> bool {
+        self.phase == Phase::Open && !self.has_room()
+    }
+
+    /// Writes one frame. A frame for a socket that is closing is lost, as it would be one moment later on the line;
+    /// the engine learns of the closure and sends again what was not acknowledged.
+    pub fn write(&self, data: &Outgoing) {
+        let _ = match data {
+            Outgoing::Binary(bytes) => self.raw.send_with_u8_array(bytes),
+            Outgoing::Text(text) => self.raw.send_with_str(text),
+        };
+    }
+
+    /// What happened next, in order. After [`SocketEvent::Closed`] it stays pending for ever.
+    pub fn poll_event(&mut self, context: &mut Context<'_>) -> Poll<SocketEvent> {
+        if self.phase == Phase::Closed {
+            return Poll::Pending;
+        }
+        if self.phase == Phase::Connecting {
+            // Registers the waker for the open event. Ready also means failed, which the stream reports.
+            let ready = Sink::<Message>::poll_ready(Pin::new(&mut self.events), context).is_ready();
+            if ready && self.raw.ready_state() == web_sys::WebSocket::OPEN {
+                self.phase = Phase::Open;
+                return Poll::Ready(SocketEvent::Opened);
+            }
+        }
+        match Pin::new(&mut self.events).poll_next(context) {
+            Poll::Pending => Poll::Pending,
+            Poll::Ready(Some(Ok(Message::Bytes(bytes)))) if bytes.len() <= limits::FRAME_LEN_MAX => {
+                Poll::Ready(SocketEvent::Binary(bytes))
+            }
+            Poll::Ready(Some(Ok(Message::Text(text)))) if text.len() <= limits::FRAME_LEN_MAX => {
+                Poll::Ready(SocketEvent::Text(text))
+            }
+            // An error, a closure, the end, or a frame that is too large: all end the link.
+            Poll::Ready(_) => {
+                self.phase = Phase::Closed;
+                let _ = self.raw.close();
+                Poll::Ready(SocketEvent::Closed)
+            }
+        }
+    }
+
+    /// Starts to close, after what was written; [`SocketEvent::Closed`] follows.
+    pub fn close(&self) {
+        let _ = self.raw.close();
+    }
+}
