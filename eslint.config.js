@@ -36,5 +36,15 @@ export default defineConfig(
     },
   },
   { files: ['js/worker.ts'], rules: { 'no-restricted-imports': 'off' } },
+  {
+    files: ['tests/**/*.ts'],
+    rules: {
+      '@typescript-eslint/no-extraneous-class': 'off',
+      '@typescript-eslint/no-misused-promises': 'off',
+      '@typescript-eslint/no-non-null-assertion': 'off',
+      '@typescript-eslint/no-unsafe-assignment': 'off',
+      '@typescript-eslint/unbound-method': 'off',
+    },
+  },
   { files: ['**/*.mjs', '*.js'], languageOptions: { globals: node } },
 );

@@ -301,7 +301,7 @@ export const errorTable: Readonly<Record<MixErrorCode, ErrorTableEntry>> = /* @_
     'wasm-load': entry(
       MixError,
       false,
-      'mixlet.wasm could not be loaded. Serve the file dist/mixlet.wasm of the package beside the page and name its URL in the option wasm.',
+      'The file mixlet.wasm could not be loaded. Serve the file dist/mixlet.wasm of the package beside the page and name its URL in the option wasm.',
     ),
     'worker-crashed': entry(
       EnginePanicError,

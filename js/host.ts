@@ -31,7 +31,7 @@ export class Host {
     scope.addEventListener('message', (event) => this.#handle((event as MessageEvent<PageMessage>).data));
     scope.addEventListener('error', (event) => {
       event.preventDefault();
-      this.#crash(event instanceof ErrorEvent ? event.message : '');
+      this.#crash((event as Partial<ErrorEvent>).message ?? '');
     });
     scope.addEventListener('unhandledrejection', (event) => {
       event.preventDefault();

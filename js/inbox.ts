@@ -26,12 +26,12 @@ export class Inbox<M extends Sized> {
 
   /** Takes a message that has arrived. */
   push(message: M): void {
-    const heard = this.#dispatch !== null || this.#iterators.size > 0;
+    const heard = this.#heard;
     this.#dispatch?.(message);
     for (const iterator of this.#iterators) {
       if (!iterator.push(message)) this.#dropped({ reason: 'iterator', message });
     }
-    if (!heard && !this.#kept.push(message)) this.#dropped({ reason: 'kept', message });
+    if (!heard) this.#keep(message);
   }
 
   /**
@@ -45,11 +45,22 @@ export class Inbox<M extends Sized> {
     if (kept.length > 0) queueMicrotask(() => kept.forEach(dispatch));
   }
 
-  /** An iterator over what is kept, if it is the first listener, and what comes. It ends at `end` or at the abort. */
+  /**
+   * An iterator over what is kept, if it is the first listener, and what comes. It ends at `end` or at the abort. What
+   * it has not handed out when it is left is kept again, unless others listen and have seen it.
+   */
   iterate(signal: AbortSignal | undefined, ended: boolean): AsyncIterableIterator<M> {
-    const iterator = new MessageIterator<M>(this.#kept.takeAll(), signal, () => this.#iterators.delete(iterator));
+    const iterator = new MessageIterator<M>(signal, (unread) => {
+      this.#iterators.delete(iterator);
+      if (!this.#heard) for (const message of unread) this.#keep(message);
+    });
+    if (signal?.aborted) {
+      iterator.end();
+      return iterator;
+    }
+    for (const message of this.#kept.takeAll()) iterator.push(message);
     if (ended) iterator.end();
-    else if (!signal?.aborted) this.#iterators.add(iterator);
+    else this.#iterators.add(iterator);
     return iterator;
   }
 
@@ -58,21 +69,27 @@ export class Inbox<M extends Sized> {
     for (const iterator of this.#iterators) iterator.end();
     this.#iterators.clear();
   }
+
+  get #heard(): boolean {
+    return this.#dispatch !== null || this.#iterators.size > 0;
+  }
+
+  #keep(message: M): void {
+    if (!this.#kept.push(message)) this.#dropped({ reason: 'kept', message });
+  }
 }
 
 class MessageIterator<M extends Sized> implements AsyncIterableIterator<M> {
   readonly #queue = new Queue<M>(limits.iteratorMessages, limits.iteratorBytes);
   readonly #waiting: ((result: IteratorResult<M, undefined>) => void)[] = [];
   readonly #signal: AbortSignal | undefined;
-  readonly #onEnd: () => void;
+  readonly #onLeave: (unread: M[]) => void;
   #ended = false;
 
-  constructor(kept: M[], signal: AbortSignal | undefined, onEnd: () => void) {
-    for (const message of kept) this.#queue.push(message);
+  constructor(signal: AbortSignal | undefined, onLeave: (unread: M[]) => void) {
     this.#signal = signal;
-    this.#onEnd = onEnd;
-    if (signal?.aborted) this.#stop();
-    else signal?.addEventListener('abort', this.#stop, { once: true });
+    this.#onLeave = onLeave;
+    signal?.addEventListener('abort', this.#leave, { once: true });
   }
 
   /** False: there was no room. */
@@ -83,11 +100,11 @@ class MessageIterator<M extends Sized> implements AsyncIterableIterator<M> {
     return true;
   }
 
+  /** Nothing more comes; what is there can still be taken. */
   end(): void {
     if (this.#ended) return;
     this.#ended = true;
-    this.#signal?.removeEventListener('abort', this.#stop);
-    this.#onEnd();
+    this.#signal?.removeEventListener('abort', this.#leave);
     for (const waiting of this.#waiting.splice(0)) waiting({ value: undefined, done: true });
   }
 
@@ -100,7 +117,7 @@ class MessageIterator<M extends Sized> implements AsyncIterableIterator<M> {
 
   /** Called when a `for await` loop is left. */
   return(): Promise<IteratorResult<M, undefined>> {
-    this.#stop();
+    this.#leave();
     return Promise.resolve({ value: undefined, done: true });
   }
 
@@ -108,9 +125,10 @@ class MessageIterator<M extends Sized> implements AsyncIterableIterator<M> {
     return this;
   }
 
-  readonly #stop = (): void => {
-    this.#queue.takeAll();
+  readonly #leave = (): void => {
+    const unread = this.#queue.takeAll();
     this.end();
+    this.#onLeave(unread);
   };
 }
 

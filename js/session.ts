@@ -73,7 +73,8 @@ export class Session {
   readonly #onError = (event: Event): void => {
     // Else the browser writes it to the console; it is told to the application instead.
     event.preventDefault();
-    const text = event instanceof ErrorEvent ? event.message : '';
+    // A script that cannot be loaded raises a plain event without a text.
+    const text = (event as Partial<ErrorEvent>).message ?? '';
     if (this.#heard) this.#crash(text);
     else this.#fail(mixError('worker-crashed', workerAdvice, { phase: 'engine', cause: text || undefined }));
   };
