@@ -4,6 +4,10 @@ export const limits = /* @__PURE__ */ Object.freeze({
   messageBytes: 32 * 1024 * 1024,
   /** Bodies of accepted messages that are not finished; beyond it `queued` waits. */
   queueBytes: 64 * 1024 * 1024,
+  /** Accepted messages that are not finished; beyond it `queued` waits. */
+  queueMessages: 16_384,
+  /** Messages the worker was given and has not yet answered for; the next waits, so that the worker stays responsive. */
+  unansweredMessages: 1024,
   /** Reply blocks (SURBs) one message may carry. */
   repliesPerMessage: 100,
   /** Received messages kept until somebody listens. */

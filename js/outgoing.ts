@@ -30,7 +30,10 @@ export class Outgoing {
   /** Those the worker does not have yet, oldest first. */
   readonly #waiting = new Set<Entry>();
   readonly #report: (undelivered: Undelivered, to: string) => void;
+  /** Of those the worker has. */
   #bytes = 0;
+  #count = 0;
+  #unanswered = 0;
   #next = 1;
   #rpc: Rpc | null = null;
   #handedOver: Gate | null = null;
@@ -107,19 +110,29 @@ export class Outgoing {
     }
   }
 
-  /** Gives the worker what it has room for. A message larger than all the room goes when nothing else is there. */
+  /** Gives the worker what it has room for. */
   #handOver(): void {
     const rpc = this.#rpc;
     if (!rpc) return;
     for (const entry of this.#waiting) {
-      if (this.#bytes > 0 && this.#bytes + entry.bytes > limits.queueBytes) return;
+      if (!this.#hasRoomFor(entry)) return;
       this.#waiting.delete(entry);
       this.#bytes += entry.bytes;
+      this.#count++;
+      this.#unanswered++;
       entry.handedOver = true;
       if (entry.body instanceof Blob) void this.#readAndPost(rpc, entry, entry.body);
       else this.#post(rpc, entry, entry.body);
     }
     this.#noticeHandedOver();
+  }
+
+  #hasRoomFor(entry: Entry): boolean {
+    return (
+      this.#bytes + entry.bytes <= limits.queueBytes &&
+      this.#count < limits.queueMessages &&
+      this.#unanswered < limits.unansweredMessages
+    );
   }
 
   async #readAndPost(rpc: Rpc, entry: Entry, blob: Blob): Promise<void> {
@@ -134,14 +147,26 @@ export class Outgoing {
       return;
     }
     if (this.#entries.has(entry.number)) this.#post(rpc, entry, body);
+    else this.#answered();
   }
 
   #post(rpc: Rpc, entry: Entry, body: Uint8Array): void {
     const { number: message, to, settings: options } = entry;
     rpc.request('send', { message, to, body, options }, [body.buffer as ArrayBuffer]).then(
-      () => entry.handle.reachQueued(),
-      (error: unknown) => this.#fail(entry, error),
+      () => {
+        entry.handle.reachQueued();
+        this.#answered();
+      },
+      (error: unknown) => {
+        this.#fail(entry, error);
+        this.#answered();
+      },
     );
+  }
+
+  #answered(): void {
+    this.#unanswered--;
+    this.#handOver();
   }
 
   #cancel(entry: Entry, reason: unknown): void {
@@ -161,7 +186,10 @@ export class Outgoing {
   #remove(entry: Entry): void {
     this.#entries.delete(entry.number);
     this.#waiting.delete(entry);
-    if (entry.handedOver) this.#bytes -= entry.bytes;
+    if (entry.handedOver) {
+      this.#bytes -= entry.bytes;
+      this.#count--;
+    }
     entry.signal?.removeEventListener('abort', entry.onAbort);
     this.#handOver();
   }

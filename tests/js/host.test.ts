@@ -3,7 +3,6 @@ import type { Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test, vi } from 'vitest';
 import { Host } from '../../js/host.js';
-import type { Scope } from '../../js/host.js';
 import { limits } from '../../js/limits.js';
 import { loadModule } from '../../js/load.js';
 import type { OpenOptions, PageMessage, Post, WasmSource, WorkerMessage } from '../../js/protocol.js';

@@ -305,6 +305,28 @@ describe('a full queue', () => {
     await small.queued;
   });
 
+  test('is also full of many small messages', async () => {
+    const { client, worker } = await connected();
+    const extra = 3;
+    const all = Array.from({ length: limits.queueMessages + extra }, () => client.send(address, 'x'));
+    for (let i = 0; i < limits.queueMessages; i++) worker.answer(await worker.request('send'));
+    await all[limits.queueMessages - 1]?.queued;
+    await worker.flush();
+    expect(worker.posted.filter(({ op }) => op === 'send')).toHaveLength(limits.queueMessages);
+    worker.say({ event: 'delivered', message: Number(all[0]?.id), roundTripMs: 1, retransmissions: 0 });
+    await worker.request('send');
+  });
+
+  test('a worker that has not answered yet is not given any number of messages', async () => {
+    const { client, worker } = await connected();
+    for (let i = 0; i <= limits.unansweredMessages; i++) client.send(address, i % 2 ? 'x' : new Blob(['x']));
+    await worker.flush();
+    expect(worker.posted.filter(({ op }) => op === 'send')).toHaveLength(limits.unansweredMessages);
+    worker.refuse(await worker.request('send'), { code: 'no-route' });
+    await worker.flush();
+    expect(worker.posted.filter(({ op }) => op === 'send')).toHaveLength(limits.unansweredMessages + 1);
+  });
+
   test('makes room when a message is cancelled', async () => {
     const { client, worker } = await connected();
     const half = limits.queueBytes / 2;
