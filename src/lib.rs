@@ -18,6 +18,7 @@ extern crate std;
 extern crate std as _;
 
 pub mod date;
+mod json;
 pub mod limits;
 pub mod time;
 

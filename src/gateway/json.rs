@@ -1,36 +1,13 @@
-//! What reading JSON from the network needs beyond the derived readers.
+//! Byte strings as text frames write them.
 
 use core::fmt;
-use core::marker::PhantomData;
 
 use alloc::string::String;
 use alloc::vec::Vec;
 use base64ct::{Base64, Encoding};
-use serde::de::value::MapAccessDeserializer;
-use serde::de::{Deserialize, DeserializeOwned, Deserializer, Error, MapAccess, SeqAccess, Visitor};
+use serde::de::{Deserialize, DeserializeOwned, Deserializer, Error, SeqAccess, Visitor};
 
-/// Reads a `T` from an object. Derived readers alone would also take an array with the fields in order.
-pub(crate) struct Object<T>(pub T);
-
-impl<'de, T: Deserialize<'de>> Deserialize<'de> for Object<T> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Only<T>(PhantomData<T>);
-
-        impl<'de, T: Deserialize<'de>> Visitor<'de> for Only<T> {
-            type Value = Object<T>;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("an object")
-            }
-
-            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Object<T>, A::Error> {
-                T::deserialize(MapAccessDeserializer::new(map)).map(Object)
-            }
-        }
-
-        deserializer.deserialize_map(Only(PhantomData))
-    }
-}
+use crate::json::Object;
 
 /// Reads the whole of `text` as one object.
 pub(super) fn object<T: DeserializeOwned>(text: &str) -> Option<T> {

@@ -9,8 +9,8 @@ use rand_core::CryptoRng;
 use serde::{Deserialize, Serialize};
 
 use super::frame::{ClientText, FrameError, ServerText};
-use super::json::Object;
 use super::keys::{SharedKey, nonce};
+use crate::json::Object;
 use crate::limits;
 
 /// What a binary frame adds to its text: kind, flag, nonce and tag.
@@ -37,14 +37,11 @@ pub fn seal_request(shared: &SharedKey, mix_packet: &[u8], v2: bool, rng: &mut d
 ///
 /// # Errors
 ///
-/// [`FrameError::TooShort`], [`FrameError::TooLong`], [`FrameError::Kind`], [`FrameError::Flag`] or
+/// [`FrameError::TooLong`], [`FrameError::TooShort`], [`FrameError::Kind`], [`FrameError::Flag`] or
 /// [`FrameError::Authentication`], checked in this order.
 pub fn open_request(shared: &SharedKey, frame: &[u8]) -> Result<(u8, Vec<u8>), FrameError> {
-    let (kind, sealed) = split(frame)?;
-    if kind != KIND_V1 && kind != KIND_V2 {
-        return Err(FrameError::Kind(kind));
-    }
-    Ok((kind, open(shared, sealed)?))
+    let (kind, nonce, sealed) = split(frame, &[KIND_V1, KIND_V2])?;
+    Ok((kind, shared.open(nonce, sealed).ok_or(FrameError::Authentication)?))
 }
 
 /// A push of `payload` to the client. Takes the nonce from `rng`.
@@ -56,19 +53,16 @@ pub fn seal_push(shared: &SharedKey, payload: &[u8], rng: &mut dyn CryptoRng) ->
 ///
 /// # Errors
 ///
-/// [`FrameError::TooShort`], [`FrameError::TooLong`], [`FrameError::Kind`], [`FrameError::PushLength`],
-/// [`FrameError::Flag`] or [`FrameError::Authentication`], checked in this order.
+/// [`FrameError::TooLong`], [`FrameError::TooShort`], [`FrameError::Kind`], [`FrameError::Flag`],
+/// [`FrameError::PushLength`] or [`FrameError::Authentication`], checked in this order.
 pub fn open_push(shared: &SharedKey, frame: &[u8]) -> Result<Vec<u8>, FrameError> {
-    let (kind, sealed) = split(frame)?;
-    if kind != KIND_V1 {
-        return Err(FrameError::Kind(kind));
-    }
+    let (_, nonce, sealed) = split(frame, &[KIND_V1])?;
     // Before anything is decrypted: it costs nothing, and it is what tells a push from our own request sent back.
     let len = frame.len().saturating_sub(FRAME_OVERHEAD_LEN);
     if !PUSH_LENS.contains(&len) {
         return Err(FrameError::PushLength(len));
     }
-    open(shared, sealed)
+    shared.open(nonce, sealed).ok_or(FrameError::Authentication)
 }
 
 /// What a client asks its gateway beside the traffic. The complete list.
@@ -181,22 +175,22 @@ fn seal(shared: &SharedKey, kind: u8, text: &[u8], rng: &mut dyn CryptoRng) -> V
     frame
 }
 
-/// The kind of a frame whose length is possible, and what follows it.
-fn split(frame: &[u8]) -> Result<(u8, &[u8]), FrameError> {
-    match frame {
-        _ if frame.len() > limits::FRAME_LEN_MAX => Err(FrameError::TooLong(frame.len())),
-        [kind, rest @ ..] if frame.len() >= FRAME_OVERHEAD_LEN => Ok((*kind, rest)),
-        _ => Err(FrameError::TooShort(frame.len())),
+/// Kind, nonce and sealed text of a frame that has a possible length, one of `kinds`, and is marked as sealed.
+fn split<'a>(frame: &'a [u8], kinds: &[u8]) -> Result<(u8, &'a [u8; 12], &'a [u8]), FrameError> {
+    if frame.len() > limits::FRAME_LEN_MAX {
+        return Err(FrameError::TooLong(frame.len()));
     }
-}
-
-/// Opens what follows the kind.
-fn open(shared: &SharedKey, sealed: &[u8]) -> Result<Vec<u8>, FrameError> {
-    let too_short = FrameError::TooShort(sealed.len());
-    let (flag, sealed) = sealed.split_first().ok_or(too_short)?;
+    let too_short = FrameError::TooShort(frame.len());
+    let ([kind, flag], rest) = frame.split_first_chunk().ok_or(too_short)?;
+    let (nonce, sealed) = rest.split_first_chunk().ok_or(too_short)?;
+    if sealed.len() < SharedKey::TAG_LEN {
+        return Err(too_short);
+    }
+    if !kinds.contains(kind) {
+        return Err(FrameError::Kind(*kind));
+    }
     if *flag != SEALED {
         return Err(FrameError::Flag(*flag));
     }
-    let (nonce, sealed) = sealed.split_first_chunk().ok_or(too_short)?;
-    shared.open(nonce, sealed).ok_or(FrameError::Authentication)
+    Ok((*kind, nonce, sealed))
 }

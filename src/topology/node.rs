@@ -65,11 +65,13 @@ impl GatewayNode {
             return None;
         }
         let port = entry.ws_port;
-        match (&entry.hostname, entry.ips.first()?) {
-            (Some(hostname), _) => Some(format!("ws://{hostname}:{port}")),
-            (None, IpAddr::V4(ip)) => Some(format!("ws://{ip}:{port}")),
-            (None, IpAddr::V6(ip)) => Some(format!("ws://[{ip}]:{port}")),
+        if let Some(hostname) = &entry.hostname {
+            return Some(format!("ws://{hostname}:{port}"));
         }
+        Some(match entry.ips.first()? {
+            IpAddr::V4(ip) => format!("ws://{ip}:{port}"),
+            IpAddr::V6(ip) => format!("ws://[{ip}]:{port}"),
+        })
     }
 }
 
@@ -83,4 +85,25 @@ fn is_blocked(port: u16) -> bool {
             | 1719 | 1720 | 1723 | 2049 | 3659 | 4045 | 4190 | 5060 | 5061 | 6000 | 6566 | 6665..=6669 | 6679 | 6697
             | 10_080
     )
+}
+
+/// A DNS name in lower case; `None` when `text` is not one. It ends in a label that begins with a letter, so no reader of
+/// URLs can take it for an address, and there is nothing in it that could end the host part of a URL.
+pub(super) fn checked_hostname(text: &str) -> Option<String> {
+    let is_label = |label: &str| {
+        (1..=63).contains(&label.len())
+            && label.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
+            && !label.starts_with('-')
+            && !label.ends_with('-')
+    };
+    let last = text.rsplit('.').next()?;
+    let is_name = text.len() <= 253
+        && text.split('.').all(is_label)
+        && last.starts_with(|first: char| first.is_ascii_alphabetic());
+    is_name.then(|| text.to_ascii_lowercase())
+}
+
+/// Whether a checked name can be one of the public network.
+pub(super) fn is_public_hostname(name: &str) -> bool {
+    name.rsplit_once('.').is_some_and(|(_, last)| !matches!(last, "internal" | "local" | "localhost"))
 }

@@ -1,5 +1,12 @@
 //! When epochs and key rotations change.
 
+use alloc::string::String;
+use serde::Deserialize;
+
+use super::TopologyError;
+use super::answers::parse;
+use crate::date;
+use crate::json::Object;
 use crate::time::Duration;
 
 /// The schedule of epochs and rotations.
@@ -16,11 +23,36 @@ pub struct Schedule {
     pub reference_epoch: u32,
     /// That start, in seconds since 1970.
     pub reference_start: u64,
-    /// How long an epoch lasts; at least a second.
+    /// How long an epoch lasts; at least a millisecond.
     pub epoch_duration: Duration,
 }
 
 impl Schedule {
+    /// Reads the answer of a directory.
+    ///
+    /// # Errors
+    ///
+    /// [`TopologyError::TooLong`], and [`TopologyError::Malformed`] also when a rotation would last no epoch or an epoch no
+    /// time.
+    pub fn parse(body: &[u8]) -> Result<Self, TopologyError> {
+        let fields: Fields = parse(body)?;
+        let (state, duration) = (fields.key_rotation_state.0, fields.epoch_duration.0);
+        let epoch_duration = Duration::from_secs(duration.secs)
+            .checked_add(Duration::from_nanos(u64::from(duration.nanos)))
+            .filter(|duration| *duration >= Duration::from_millis(1))
+            .ok_or(TopologyError::Malformed)?;
+        if state.validity_epochs == 0 {
+            return Err(TopologyError::Malformed);
+        }
+        Ok(Self {
+            validity_epochs: state.validity_epochs,
+            initial_epoch: state.initial_epoch_id,
+            reference_epoch: fields.current_absolute_epoch_id,
+            reference_start: date::parse_unix(&fields.current_epoch_start).ok_or(TopologyError::Malformed)?,
+            epoch_duration,
+        })
+    }
+
     /// The rotation of an epoch; 0 before the first one.
     pub fn rotation_of(&self, epoch: u32) -> u32 {
         epoch.saturating_sub(self.initial_epoch) / self.validity_epochs.max(1)
@@ -32,19 +64,42 @@ impl Schedule {
     }
 
     /// The epoch that it should be at a time: the clock's opinion, which the directory lags behind when the chain is stuck.
+    /// Never before the reference.
     pub fn epoch_at(&self, now_unix: u64) -> u32 {
-        let passed = now_unix.saturating_sub(self.reference_start) / self.epoch_duration.as_secs().max(1);
-        self.reference_epoch.saturating_add(u32::try_from(passed).unwrap_or(u32::MAX))
+        let passed = u128::from(now_unix.saturating_sub(self.reference_start)) * 1000;
+        let epochs = passed / self.epoch_duration.as_millis().max(1);
+        self.reference_epoch.saturating_add(u32::try_from(epochs).unwrap_or(u32::MAX))
     }
 
-    /// When an epoch begins, in seconds since 1970. Of epochs before the reference only an estimate.
+    /// When an epoch begins, in seconds since 1970, fractions dropped. Of epochs before the reference only an estimate.
     pub fn epoch_start(&self, epoch: u32) -> u64 {
-        let length = self.epoch_duration.as_secs();
+        let length = self.epoch_duration.as_millis();
+        let apart = u128::from(epoch.abs_diff(self.reference_epoch)).saturating_mul(length) / 1000;
+        let apart = u64::try_from(apart).unwrap_or(u64::MAX);
         if epoch >= self.reference_epoch {
-            let passed = u64::from(epoch - self.reference_epoch).saturating_mul(length);
-            self.reference_start.saturating_add(passed)
+            self.reference_start.saturating_add(apart)
         } else {
-            self.reference_start.saturating_sub(u64::from(self.reference_epoch - epoch).saturating_mul(length))
+            self.reference_start.saturating_sub(apart)
         }
     }
+}
+
+#[derive(Deserialize)]
+struct Fields {
+    key_rotation_state: Object<StateFields>,
+    current_absolute_epoch_id: u32,
+    current_epoch_start: String,
+    epoch_duration: Object<DurationFields>,
+}
+
+#[derive(Deserialize)]
+struct StateFields {
+    validity_epochs: u32,
+    initial_epoch_id: u32,
+}
+
+#[derive(Deserialize)]
+struct DurationFields {
+    secs: u64,
+    nanos: u32,
 }
