@@ -16,4 +16,5 @@ pub mod keyring;
 pub mod mix;
 pub mod net;
 pub mod record;
+pub mod sim;
 pub mod state;

@@ -78,7 +78,7 @@ pub enum Change {
 }
 
 /// All that is saved of one gateway.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub struct Saved {
     clients: BTreeMap<ClientId, Client>,
     inboxes: BTreeMap<ClientId, Inbox>,
