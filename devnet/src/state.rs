@@ -89,7 +89,7 @@ pub struct Saved {
 }
 
 /// The messages that wait for one client, oldest first.
-#[derive(Default)]
+#[derive(Clone, Default)]
 struct Inbox {
     waiting: VecDeque<Waiting>,
     /// Bytes of all of them.

@@ -81,9 +81,7 @@ fn a_gateway_that_forgot_us_is_registered_with_again_under_the_same_address() {
     assert!(world.engine(ALICE).address() == address(&alice));
     world.send(ALICE, 1, &bob, b"still here", &plain()).unwrap();
     world.send(BOB, 1, &alice, b"me too", &plain()).unwrap();
-    world.run_until(Duration::from_secs(20), |world| {
-        !world.ends(ALICE).0.is_empty() && !world.ends(BOB).0.is_empty()
-    });
+    world.run_until(Duration::from_secs(20), |world| !world.ends(ALICE).0.is_empty() && !world.ends(BOB).0.is_empty());
 }
 
 #[test]

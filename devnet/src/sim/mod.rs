@@ -216,8 +216,10 @@ impl World {
                 identity
             }
         };
-        let registration =
-            client.store.get(&Record::Registration).map(|bytes| Registration::from_bytes(bytes).expect("what was stored"));
+        let registration = client
+            .store
+            .get(&Record::Registration)
+            .map(|bytes| Registration::from_bytes(bytes).expect("what was stored"));
         let mut engine = Engine::new(client.config.clone(), identity, registration, Box::new(rng), now);
         engine.connect(now);
         client.engine = Some(engine);
@@ -432,10 +434,12 @@ impl World {
 
     fn deliver(&mut self, delivery: Delivery) {
         match delivery {
-            Delivery::ToGateway { gateway, connection, frame } => self.with_gateway(gateway, |state, now| match frame {
-                Outgoing::Binary(bytes) => state.handle_binary(connection, &bytes, now),
-                Outgoing::Text(text) => state.handle_text(connection, &text, now),
-            }),
+            Delivery::ToGateway { gateway, connection, frame } => {
+                self.with_gateway(gateway, |state, now| match frame {
+                    Outgoing::Binary(bytes) => state.handle_binary(connection, &bytes, now),
+                    Outgoing::Text(text) => state.handle_text(connection, &text, now),
+                })
+            }
             Delivery::ToClient { client, link, frame } => {
                 if self.clients[client].engine.is_some() {
                     self.with_engine(client, |engine, now| match &frame {
