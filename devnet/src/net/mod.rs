@@ -4,6 +4,7 @@
 //! goes over a TCP connection, also within the process.
 
 pub mod clock;
+pub mod driver;
 pub mod http;
 pub mod network;
 
