@@ -16,6 +16,8 @@ mod json;
 mod keys;
 mod sealed;
 pub mod server;
+#[cfg(test)]
+mod tests;
 
 pub use frame::{ClientText, FrameError, ServerText};
 pub use keys::{ClientId, IdentityKeypair, SharedKey};

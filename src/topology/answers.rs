@@ -93,6 +93,7 @@ pub struct Pages {
     metadata: Option<Metadata>,
     nodes: Vec<Candidate>,
     ids: BTreeSet<u32>,
+    received: usize,
     read: u32,
     complete: bool,
 }
@@ -123,6 +124,7 @@ impl Pages {
             return Err(TopologyError::Inconsistent);
         }
         let known = self.ids.len();
+        self.received += list.data.items.len();
         for Object(node) in list.data.items {
             if node.ip_addresses.overflown {
                 return Err(TopologyError::TooMany);
@@ -130,13 +132,13 @@ impl Pages {
             self.ids.insert(node.node_id);
             self.nodes.extend(node.into_candidate());
         }
-        if self.ids.len() > limits::DIRECTORY_NODES_MAX || self.nodes.len() > limits::DIRECTORY_NODES_MAX {
+        if self.received > limits::DIRECTORY_NODES_MAX {
             return Err(TopologyError::TooMany);
         }
         self.metadata.get_or_insert(metadata);
         self.read += 1;
         // A page without news is the end too: the directory repeats itself.
-        self.complete = self.ids.len() >= total || self.ids.len() == known;
+        self.complete = self.received >= total || self.ids.len() == known;
         Ok(if self.complete { More::Nothing } else { More::Page(self.read) })
     }
 

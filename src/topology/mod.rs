@@ -16,6 +16,8 @@ mod node;
 mod policy;
 mod route;
 mod schedule;
+#[cfg(test)]
+mod tests;
 
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
