@@ -4,5 +4,7 @@
 #![allow(missing_docs, reason = "tests say what they test by their names")]
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test that finds a surprise shall stop")]
 
+#[path = "properties/message.rs"]
+mod message;
 #[path = "properties/sphinx.rs"]
 mod sphinx;

@@ -30,10 +30,13 @@ impl Finished {
         let same = |digests: &[u64]| {
             digests.len() == usize::from(header.total) && place.and_then(|place| digests.get(place)) == Some(&digest)
         };
-        self.sets.range((context, set, 0)..=(context, set, u64::MAX)).any(|(_, digests)| same(digests))
+        self.under(context, set).any(same)
     }
 
     /// Remembers a set by the digests of its fragments, in order, within `bytes_max`.
+    ///
+    /// Honest sets hardly ever share an identifier. A stranger who gives all his the same one would make every look-up
+    /// of it longer; beyond a few they are not remembered.
     pub(super) fn remember(
         &mut self,
         context: Context,
@@ -42,6 +45,9 @@ impl Finished {
         now: Instant,
         bytes_max: usize,
     ) {
+        if self.under(context, set).count() >= SAME_ID_COUNT_MAX {
+            return;
+        }
         let key = (context, set, self.next_number);
         self.next_number = self.next_number.wrapping_add(1);
         self.bytes = self.bytes.saturating_add(cost(&digests));
@@ -62,6 +68,10 @@ impl Finished {
         self.bytes
     }
 
+    fn under(&self, context: Context, set: SetId) -> impl Iterator<Item = &[u64]> {
+        self.sets.range((context, set, 0)..=(context, set, u64::MAX)).map(|(_, digests)| &**digests)
+    }
+
     fn forget_oldest(&mut self) -> bool {
         let Some((_, key)) = self.order.pop_front() else { return false };
         if let Some(digests) = self.sets.remove(&key) {
@@ -77,3 +87,6 @@ fn cost(digests: &[u64]) -> usize {
 
 /// Twice the entries of map and queue, since neither is always full, and what an allocation costs.
 const SET_COST: usize = 2 * (size_of::<Key>() + size_of::<Box<[u64]>>() + size_of::<(Instant, Key)>()) + 16;
+
+/// How many sets with the same identifier are remembered.
+const SAME_ID_COUNT_MAX: usize = 8;

@@ -319,6 +319,14 @@ impl<'a> Fragment<'a> {
         };
         Ok(Self { header: FragmentHeader { id, total: *total, link: Some(link) }, payload })
     }
+
+    /// Header and payload.
+    pub fn to_bytes(&self) -> Vec<u8> {
+        let mut bytes = Vec::with_capacity(self.payload.len().saturating_add(LINKED_HEADER_LEN));
+        self.header.write(&mut bytes);
+        bytes.extend_from_slice(self.payload);
+        bytes
+    }
 }
 
 /// Where a fragment belongs.

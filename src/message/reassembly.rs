@@ -506,3 +506,6 @@ const SLOT_COST: usize = 2 * size_of::<Slot>() + 32;
 
 /// Map entries and vectors of a set and of the message it begins, with the half of a map's nodes that may be empty.
 const SET_COST: usize = 640;
+
+#[cfg(test)]
+mod tests;

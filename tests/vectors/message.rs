@@ -422,6 +422,106 @@ fn lists_of_surbs_stand_alone_or_are_empty() {
 }
 
 #[test]
+fn older_clients_can_be_answered() {
+    let file = vectors!("packets/surb.json");
+    let case = file.list("cases").iter().find(|case| case.number("version") == 258).unwrap();
+    let key = ReplyKey::from_bytes([3; 16]);
+    let mut replayed = 0;
+    for content_tag in 0..=2 {
+        let count = [0, 0, 0, 1];
+        let parts = [&[1][..], &[8; 16], &[content_tag], &count, key.as_bytes(), &case.bytes("surb"), b"hello"];
+        let surbs = match Content::parse(parts.concat()) {
+            Ok(Content::Repliable { tag: SenderTag(tag), data: Repliable::Data { surbs, body } }) => {
+                assert_eq!((content_tag, tag, &body[..]), (0, [8; 16], &b"hello"[..]));
+                surbs
+            }
+            Ok(Content::Repliable { data: Repliable::AdditionalSurbs(surbs), .. }) => {
+                assert_eq!(content_tag, 1);
+                surbs
+            }
+            Ok(Content::Repliable { data: Repliable::Heartbeat(surbs), .. }) => {
+                assert_eq!(content_tag, 2);
+                surbs
+            }
+            _ => panic!("no repliable message"),
+        };
+        assert_eq!((surbs.rotation, surbs.surbs.len()), (RotationTag::Unknown, 1));
+        // It is used, and never written again.
+        let content = Content::Repliable { tag: SenderTag([8; 16]), data: Repliable::AdditionalSurbs(surbs) };
+        assert_eq!(content.to_bytes(), Err(MessageError::Surbs));
+        let Content::Repliable { data: Repliable::AdditionalSurbs(mut surbs), .. } = content else { unreachable!() };
+        let surb = surbs.surbs.pop().unwrap();
+        assert_eq!(surb.key.digest(), key.digest());
+
+        let plaintext = vec![0x55; PacketSize::Regular.plaintext_len()];
+        let (mut at, mut packet) = surb.surb.apply(PacketSize::Regular, &plaintext).unwrap();
+        let mut delivered = None;
+        for node in case.list("route") {
+            assert_eq!(at.to_padded_32(), node.array("node_address"));
+            match Checked::new(packet, &NodePrivateKey::from_bytes(node.array("private"))).unwrap().peel().unwrap() {
+                Peeled::Forward { next, packet: inner, .. } => (at, packet) = (next, inner),
+                Peeled::Final { plaintext, .. } => {
+                    delivered = Some(plaintext);
+                    break;
+                }
+            }
+        }
+        assert_eq!(delivered, Some(plaintext));
+        replayed += 1;
+    }
+    assert_eq!(replayed, 3);
+}
+
+#[test]
+fn lists_do_not_claim_more_surbs_than_are_there() {
+    // On 32 bits the product of count and record length overflows.
+    for count in [1_u32, 3_691_000, 3_689_849, u32::MAX] {
+        let message = [&[1][..], &[8; 16], &[0], &count.to_be_bytes(), &[0; 1163]].concat();
+        assert!(matches!(Content::parse(message).err(), Some(MessageError::Length(_) | MessageError::Surbs)));
+    }
+    for count in [1_u16, u16::MAX] {
+        let message = [&[1][..], &[8; 16], &[3], &count.to_be_bytes(), &[4, 0], &[4; 459]].concat();
+        assert_eq!(Content::parse(message).err(), Some(MessageError::Length(463 - 4)));
+    }
+}
+
+#[test]
+fn an_ack_of_any_other_length_is_none() {
+    // The published crates copy 6 bytes into 5 for the 22.
+    let key = AckKey::from_bytes([9; 16]);
+    for len in (0..100).filter(|len| *len != ACK_LEN) {
+        assert_eq!(key.open(&vec![0; len]), None);
+    }
+}
+
+#[test]
+fn pushes_too_short_for_a_key_are_dropped() {
+    // The published crates split these behind their end.
+    let own = EncryptionKey::from_bytes([5; 32]);
+    for len in (0..32).filter(|len| *len != ACK_LEN) {
+        let pushed = vec![0x80; len];
+        assert_eq!(Pushed::parse(&pushed).err(), Some(MessageError::Length(len)));
+        assert_eq!(open(&own, &pushed), Err(MessageError::Length(len)));
+    }
+    for len in 32..39 {
+        let opened = open(&own, &vec![0x80; len]).unwrap();
+        assert!(matches!(reassembler().insert(Context::Unknown, &opened, Instant::ZERO), Inserted::Refused(_)));
+    }
+}
+
+#[test]
+fn nothing_is_sealed_to_a_key_of_low_order() {
+    for key in [[0; 32], {
+        let mut one = [0; 32];
+        one[0] = 1;
+        one
+    }] {
+        let mut script = Script::new(&[&[5; 32]]);
+        assert_eq!(seal_to(&key, b"fragment", &mut script), Err(MessageError::RecipientKey));
+    }
+}
+
+#[test]
 fn malformed_contents_are_refused() {
     let file = vectors!("packets/messages_reply.json");
     let mut replayed = [0; 2];
