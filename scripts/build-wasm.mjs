@@ -10,23 +10,7 @@ import { Complaint, duration, entry, say, stopwatch, tail } from './lib/output.m
 import { cache, folder, logs, root } from './lib/paths.mjs';
 import { run, stopOnSignals } from './lib/processes.mjs';
 import { toolEnv } from './lib/tools.mjs';
-
-/**
- * What the optimiser may use: the features that all supported browsers have. Never `--all-features`, whose output
- * uses an encoding that browsers reject.
- */
-const WASM_OPT = [
-  '-O3',
-  '--enable-bulk-memory',
-  '--enable-nontrapping-float-to-int',
-  '--enable-sign-ext',
-  '--enable-mutable-globals',
-  '--enable-reference-types',
-  '--enable-multivalue',
-  '--enable-simd',
-  // Readable stack traces of users are worth the few kilobytes.
-  '-g',
-];
+import { WASM_OPT } from './lib/wasm-opt.mjs';
 
 async function step(name, command, args) {
   const elapsed = stopwatch();

@@ -151,3 +151,9 @@ pub const TOPOLOGY_RETRY: Duration = Duration::from_secs(1);
 pub const LOST_TAIL: Duration = Duration::from_secs(1);
 /// Topologies in a row without our gateway before the user is told.
 pub const GATEWAY_MISSING_MAX: u32 = 2;
+
+// ── packets ──────────────────────────────────────────────────────────────────────────────────────────────────────
+
+/// How many node keys may have a table of multiples, 8 kB each. Further keys are used without: three times slower, the
+/// same result.
+pub const NODE_TABLES_MAX: usize = 128;

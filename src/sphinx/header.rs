@@ -139,6 +139,7 @@ pub struct Step {
 }
 
 /// What a header asks a node to do.
+#[expect(clippy::large_enum_variant, reason = "it is taken apart where it was made")]
 pub enum Action {
     /// Send the packet on.
     Forward {
