@@ -103,13 +103,12 @@ impl Directory {
         ids.iter().zip(topology::PATHS).map(|(id, path)| (*id, format!("{base}/{path}"))).collect()
     }
 
-    /// One answer came in.
+    /// One answer came in; what it leads to is held against the topology in use.
     pub(super) fn handle(
         &mut self,
         id: FetchId,
         answer: Result<&[u8], FetchError>,
-        config: &Config,
-        previous: Option<&Topology>,
+        (config, previous): (&Config, Option<&Topology>),
         now: Instant,
         rng: &mut dyn CryptoRng,
     ) -> Outcome {

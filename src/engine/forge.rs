@@ -48,7 +48,7 @@ pub(super) enum SealError {
 
 impl Forge<'_> {
     /// Seals a fragment for a client known by its address.
-    pub(super) fn to_address(&mut self, to: &Address, id: FragmentId, fragment: &[u8]) -> Result<Sealed, SealError> {
+    pub(super) fn for_address(&mut self, to: &Address, id: FragmentId, fragment: &[u8]) -> Result<Sealed, SealError> {
         self.forward(to, AckContent::Fragment(id), fragment)
     }
 

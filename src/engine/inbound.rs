@@ -3,7 +3,7 @@
 use alloc::vec::Vec;
 
 use super::Engine;
-use super::outbound::{CLASS_CONTROL, Kind, SURB_COST, Stage, Target};
+use super::outbound::{Kind, NewMessage, SURB_COST, Stage, Target};
 use super::output::{Event, Overflow};
 use crate::limits;
 use crate::message::{
@@ -133,7 +133,7 @@ impl Engine {
             let stage = Stage::Body { body: Vec::new(), wanted: wanted as usize, surbs: Vec::new() };
             let deadline = self.default_deadline(wanted as usize * SURB_COST, now);
             let target = Target::Address(address.clone());
-            self.outbound.insert(None, target, Kind::AdditionalSurbs, stage, (true, CLASS_CONTROL), deadline);
+            self.outbound.insert(NewMessage::control(target, Kind::AdditionalSurbs, stage, deadline));
         }
     }
 }

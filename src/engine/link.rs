@@ -3,6 +3,7 @@
 //! The handshake itself is the gateway room's; here are its timeouts, what to do when it fails, and when the link is
 //! believed to be dead although nobody said so.
 
+use alloc::boxed::Box;
 use alloc::string::String;
 use alloc::vec::Vec;
 
@@ -65,7 +66,7 @@ enum LinkState {
     /// Asked for the gateway's version.
     Negotiating { id: LinkId, gateway: GatewayId, deadline: Instant },
     /// The registration handshake.
-    Registering { id: LinkId, gateway: GatewayId, deadline: Instant, handshake: Registering },
+    Registering { id: LinkId, gateway: GatewayId, deadline: Instant, handshake: Box<Registering> },
     /// Sent the login.
     LoggingIn { id: LinkId, deadline: Instant, version: u8 },
     /// Authenticated; waiting for bandwidth.
@@ -215,10 +216,12 @@ impl Engine {
             (LinkState::Registering { id, gateway, deadline, handshake }, text) => {
                 match handshake.next(&text, &self.identity.signing) {
                     Ok(Step::Wait(handshake)) => {
+                        let handshake = Box::new(handshake);
                         self.link.state = LinkState::Registering { id, gateway, deadline, handshake };
                     }
                     Ok(Step::Send(handshake, reply)) => {
                         self.say(id, &reply);
+                        let handshake = Box::new(handshake);
                         self.link.state = LinkState::Registering { id, gateway, deadline, handshake };
                     }
                     Ok(Step::Done(registered)) => {
@@ -396,7 +399,7 @@ impl Engine {
             None => {
                 let (handshake, text) = Registering::start(&self.identity.signing, gateway, version, &mut *self.rng);
                 self.say(id, &text);
-                self.link.state = LinkState::Registering { id, gateway, deadline, handshake };
+                self.link.state = LinkState::Registering { id, gateway, deadline, handshake: Box::new(handshake) };
             }
         }
     }

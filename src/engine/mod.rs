@@ -50,7 +50,7 @@ use crate::topology::{GatewayNode, Topology};
 
 use directory::{Directory, Outcome};
 use link::{Link, Session};
-use outbound::{Deadline, Kind, MessageKey, Missed, Outbound, Parked, Stage, Target};
+use outbound::{Deadline, Kind, MessageKey, Missed, NewMessage, Outbound, Parked, Stage, Target};
 use pacing::{Pacing, Stream};
 use rtt::RttEstimate;
 use stats::RoundTrips;
@@ -243,7 +243,8 @@ impl Engine {
         };
         let stage = Stage::Body { body: body.to_vec(), wanted, surbs: alloc::vec::Vec::new() };
         let class = outbound::class_of(options.priority);
-        self.outbound.insert(Some(id), target, kind, stage, (options.reliable, class), deadline);
+        let reliable = options.reliable;
+        self.outbound.insert(NewMessage { id: Some(id), to: target, kind, stage, reliable, class, deadline });
         Ok(())
     }
 
@@ -309,7 +310,7 @@ impl Engine {
         if matches!(self.state, State::Idle | State::Closed) {
             return;
         }
-        match self.directory.handle(id, answer, &self.config, self.topology.as_ref(), now, &mut *self.rng) {
+        match self.directory.handle(id, answer, (&self.config, self.topology.as_ref()), now, &mut *self.rng) {
             Outcome::Waiting => {}
             Outcome::Again => {
                 let fetches = self.directory.retry_round(&self.config);

@@ -106,6 +106,24 @@ pub(super) struct Message {
     last_left: Instant,
 }
 
+/// A message to be accepted.
+pub(super) struct NewMessage {
+    pub(super) id: Option<MessageId>,
+    pub(super) to: Target,
+    pub(super) kind: Kind,
+    pub(super) stage: Stage,
+    pub(super) reliable: bool,
+    pub(super) class: usize,
+    pub(super) deadline: Option<Deadline>,
+}
+
+impl NewMessage {
+    /// One of our own, that no user asked for.
+    pub(super) fn control(to: Target, kind: Kind, stage: Stage, deadline: Option<Deadline>) -> Self {
+        Self { id: None, to, kind, stage, reliable: true, class: CLASS_CONTROL, deadline }
+    }
+}
+
 /// Until when a message is tried.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Deadline {
@@ -159,15 +177,8 @@ pub(super) struct Progress {
 
 impl Outbound {
     /// Accepts a message. The caller has checked [`Self::has_room`].
-    pub(super) fn insert(
-        &mut self,
-        id: Option<MessageId>,
-        to: Target,
-        kind: Kind,
-        stage: Stage,
-        (reliable, class): (bool, usize),
-        deadline: Option<Deadline>,
-    ) -> MessageKey {
+    pub(super) fn insert(&mut self, new: NewMessage) -> MessageKey {
+        let NewMessage { id, to, kind, stage, reliable, class, deadline } = new;
         let key = MessageKey(self.next_key);
         self.next_key += 1;
         let len = match &stage {
@@ -603,7 +614,7 @@ pub(super) const fn class_of(priority: Priority) -> usize {
 }
 
 /// Our own requests for SURBs and answers to such.
-pub(super) const CLASS_CONTROL: usize = 0;
+const CLASS_CONTROL: usize = 0;
 const CLASS_HIGH: usize = 1;
 const CLASS_NORMAL: usize = 2;
 const CLASS_BULK: usize = 3;

@@ -109,7 +109,8 @@ impl SlotClock {
                 self.next = edge + self.gap();
             } else {
                 due.now += 1;
-                self.next = self.next + self.gap();
+                let gap = self.gap();
+                self.next += gap;
             }
         }
         due

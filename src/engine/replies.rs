@@ -1,5 +1,6 @@
 //! Both sides of answering: SURBs we hold of strangers, and the keys of SURBs we gave out.
 
+use alloc::boxed::Box;
 use alloc::collections::{BTreeMap, VecDeque};
 use alloc::vec::Vec;
 
@@ -59,7 +60,7 @@ struct OwnKey {
 /// What there is to send a reply fragment with.
 pub(super) enum Stock {
     /// One SURB.
-    Surb(HeldSurb),
+    Surb(Box<HeldSurb>),
     /// None now, but more were asked for or may be.
     Waiting,
     /// None, and none can be had.
@@ -113,7 +114,7 @@ impl Replies {
             if let Some(stocked) = peer.surbs.pop_front() {
                 self.held -= 1;
                 let Stocked { key, surb, rotation, .. } = stocked;
-                return Stock::Surb(HeldSurb { key, surb, rotation });
+                return Stock::Surb(Box::new(HeldSurb { key, surb, rotation }));
             }
         }
         if may_ask && (peer.asked > 0 || !peer.surbs.is_empty()) { Stock::Waiting } else { Stock::Exhausted }

@@ -4,7 +4,7 @@ use alloc::vec::Vec;
 
 use super::Engine;
 use super::forge::{Forge, SealError, Sealed};
-use super::outbound::{CLASS_CONTROL, FragmentKey, Kind, MessageKey, Next, Parked, Stage, Target};
+use super::outbound::{FragmentKey, Kind, MessageKey, NewMessage, Next, Parked, Stage, Target};
 use super::output::{Code, Event, Frame, LinkId, Outgoing, Phase};
 use super::pacing::Stream;
 use super::replies::Stock;
@@ -193,9 +193,9 @@ impl Engine {
         let to = message.to.clone();
         let for_request = matches!(message.kind, Kind::SurbRequest(_));
         let (result, over_surb) = match &to {
-            Target::Address(address) => (self.forge()?.to_address(address, id, &fragment), false),
+            Target::Address(address) => (self.forge()?.for_address(address, id, &fragment), false),
             Target::Tag(tag) => match self.take_surb(*tag, for_request) {
-                Stock::Surb(held) => (self.forge()?.over_surb(held, id, &fragment), true),
+                Stock::Surb(held) => (self.forge()?.over_surb(*held, id, &fragment), true),
                 Stock::Waiting => {
                     self.outbound.put_back(key);
                     self.park(key.message, Parked::NoSurbs);
@@ -313,7 +313,7 @@ impl Engine {
             let stage = Stage::Body { body: Vec::new(), wanted: 0, surbs: Vec::new() };
             let deadline = self.default_deadline(0, now);
             let kind = Kind::SurbRequest(amount);
-            self.outbound.insert(None, Target::Tag(tag), kind, stage, (true, CLASS_CONTROL), deadline);
+            self.outbound.insert(NewMessage::control(Target::Tag(tag), kind, stage, deadline));
         }
     }
 
