@@ -50,7 +50,7 @@ impl Identity {
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, IdentityError> {
         let mut rest = versioned(bytes, IDENTITY_VERSION)?;
         let identity = Self {
-            signing: IdentityKeypair::from_bytes(&*Zeroizing::new(rest.take()?)),
+            signing: IdentityKeypair::from_bytes(&Zeroizing::new(rest.take()?)),
             encryption: EncryptionKey::from_bytes(rest.take()?),
             ack: AckKey::from_bytes(rest.take()?),
         };
@@ -105,7 +105,7 @@ impl Registration {
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, IdentityError> {
         let mut rest = versioned(bytes, REGISTRATION_VERSION)?;
         let gateway = GatewayId::from_bytes(rest.take()?).map_err(|_| IdentityError::Malformed)?;
-        let shared = SharedKey::from_bytes(&*Zeroizing::new(rest.take()?));
+        let shared = SharedKey::from_bytes(&Zeroizing::new(rest.take()?));
         let last_login = u64::from_be_bytes(rest.take()?);
         let url = core::str::from_utf8(rest.0).map_err(|_| IdentityError::Malformed)?;
         if url.len() > limits::GATEWAY_URL_LEN_MAX {

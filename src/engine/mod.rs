@@ -545,11 +545,11 @@ impl Engine {
         }
         self.stats.dropped.expired += self.reassembler.expire(now) as u64;
         self.stats.dropped.surb += u64::from(self.replies.expire(now));
-        if let Some((tag, changed, at)) = self.ended_rotation {
-            if at <= now {
-                self.ended_rotation = None;
-                self.stats.dropped.surb += u64::from(self.replies.end_rotation(tag, changed));
-            }
+        if let Some((tag, changed, at)) = self.ended_rotation
+            && at <= now
+        {
+            self.ended_rotation = None;
+            self.stats.dropped.surb += u64::from(self.replies.end_rotation(tag, changed));
         }
         self.report_evictions();
     }

@@ -284,11 +284,9 @@ impl Outbound {
             return self.next_again();
         }
         self.turn = self.turn.wrapping_add(1);
-        let urgent_first = self.turn % 2 == 0;
-        if urgent_first {
-            if let Some(next) = self.next_again().or_else(|| self.next_of(CLASS_CONTROL)) {
-                return Some(next);
-            }
+        let urgent_first = self.turn.is_multiple_of(2);
+        if urgent_first && let Some(next) = self.next_again().or_else(|| self.next_of(CLASS_CONTROL)) {
+            return Some(next);
         }
         // One of eight turns begins with the lower classes, so that they are slow but never starved.
         let order = if self.turn % 8 == 7 {
@@ -353,11 +351,12 @@ impl Outbound {
     /// Takes a fragment back that was taken and did not leave.
     pub(super) fn put_back(&mut self, key: FragmentKey) {
         let Some(message) = self.messages.get_mut(&key.message) else { return };
-        if let Some(state) = message.fragments.get_mut(key.index) {
-            if !state.acked && !state.waiting {
-                state.waiting = true;
-                self.again.push_front(key);
-            }
+        if let Some(state) = message.fragments.get_mut(key.index)
+            && !state.acked
+            && !state.waiting
+        {
+            state.waiting = true;
+            self.again.push_front(key);
         }
     }
 

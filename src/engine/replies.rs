@@ -110,12 +110,12 @@ impl Replies {
     pub(super) fn take(&mut self, tag: SenderTag, for_request: bool, may_ask: bool) -> Stock {
         let Some(peer) = self.peers.get_mut(&tag) else { return Stock::Exhausted };
         let reserve = if for_request || !may_ask { 0 } else { limits::SURBS_RESERVE_COUNT };
-        if peer.surbs.len() > reserve {
-            if let Some(stocked) = peer.surbs.pop_front() {
-                self.held -= 1;
-                let Stocked { key, surb, rotation, .. } = stocked;
-                return Stock::Surb(Box::new(HeldSurb { key, surb, rotation }));
-            }
+        if peer.surbs.len() > reserve
+            && let Some(stocked) = peer.surbs.pop_front()
+        {
+            self.held -= 1;
+            let Stocked { key, surb, rotation, .. } = stocked;
+            return Stock::Surb(Box::new(HeldSurb { key, surb, rotation }));
         }
         if may_ask && (peer.asked > 0 || !peer.surbs.is_empty()) { Stock::Waiting } else { Stock::Exhausted }
     }
@@ -194,10 +194,10 @@ impl Replies {
         }
         if self.conversations.len() >= limits::CONVERSATIONS_COUNT_MAX {
             let oldest = self.conversations.iter().min_by_key(|(_, conversation)| conversation.used);
-            if let Some(address) = oldest.map(|(address, _)| address.clone()) {
-                if let Some(gone) = self.conversations.remove(&address) {
-                    self.by_tag.remove(&gone.tag);
-                }
+            if let Some(address) = oldest.map(|(address, _)| address.clone())
+                && let Some(gone) = self.conversations.remove(&address)
+            {
+                self.by_tag.remove(&gone.tag);
             }
         }
         let tag = SenderTag::random(rng);

@@ -20,7 +20,7 @@ impl RttEstimate {
         self.smoothed = Some(match self.smoothed {
             None => (rest, rest / 2),
             Some((mean, deviation)) => {
-                let error = if rest > mean { rest - mean } else { mean - rest };
+                let error = rest.abs_diff(mean);
                 ((mean * 7 + rest) / 8, (deviation * 3 + error) / 4)
             }
         });

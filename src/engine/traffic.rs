@@ -117,10 +117,10 @@ impl Engine {
     }
 
     fn make_ready(&mut self, stream: Stream, now: Instant) -> Option<Ready> {
-        if stream == Stream::Main {
-            if let Some((sealed, inside)) = self.seal_next(now) {
-                return self.framed(sealed, Some(inside));
-            }
+        if stream == Stream::Main
+            && let Some((sealed, inside)) = self.seal_next(now)
+        {
+            return self.framed(sealed, Some(inside));
         }
         let sealed = self.forge()?.cover().ok()?;
         self.framed(sealed, None)
@@ -158,10 +158,11 @@ impl Engine {
             (true, true) => self.stats.sent.reply += 1,
             (true, false) => self.stats.sent.real += 1,
         }
-        if first && progress.all_sent {
-            if let Some(id) = self.outbound.message(inside.key.message).and_then(|message| message.id) {
-                self.events.push_back(Event::Sent { id });
-            }
+        if first
+            && progress.all_sent
+            && let Some(id) = self.outbound.message(inside.key.message).and_then(|message| message.id)
+        {
+            self.events.push_back(Event::Sent { id });
         }
     }
 
