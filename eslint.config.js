@@ -2,7 +2,8 @@ import eslint from '@eslint/js';
 import { defineConfig, globalIgnores } from 'eslint/config';
 import tseslint from 'typescript-eslint';
 
-const node = { process: 'readonly', console: 'readonly', Buffer: 'readonly', URL: 'readonly' };
+const nodeNames = ['Buffer', 'URL', 'WebAssembly', 'clearTimeout', 'console', 'process', 'setImmediate', 'setTimeout'];
+const node = Object.fromEntries(nodeNames.map((name) => [name, 'readonly']));
 
 export default defineConfig(
   globalIgnores(['dist', 'pkg', 'target', 'node_modules', '.cache', 'www/dist', 'tests/vectors']),

@@ -14,7 +14,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { buildDevnet, startDevnet } from './lib/devnet.mjs';
 import { ensure } from './lib/install.mjs';
 import { bold, Complaint, dim, duration, entry, say, stopwatch, tail } from './lib/output.mjs';
-import { cache, folder, logs, root } from './lib/paths.mjs';
+import { cache, folder, logs } from './lib/paths.mjs';
 import { freePorts, isFree, portNear } from './lib/ports.mjs';
 import { run, start, stopAll, stopOnSignals } from './lib/processes.mjs';
 import { toolEnv, toolSets } from './lib/tools.mjs';
@@ -60,10 +60,7 @@ await entry(async () => {
   }
   say(dim('Ctrl-C stops the page and the mixnet.'));
 
-  const ended = await Promise.race([
-    devnet.ended.then(() => 'The mixnet'),
-    page.ended.then(() => 'The page’s server'),
-  ]);
+  const ended = await Promise.race([devnet.ended.then(() => 'The mixnet'), page.ended.then(() => 'The page’s server')]);
   // After a signal the children end because we ended them, and the process is about to exit.
   await sleep(200);
   await stopAll();

@@ -2,8 +2,6 @@
 
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { brotliCompressSync, constants, gzipSync } from 'node:zlib';
-import { problemsOf } from '../check-wasm.mjs';
 import { buildDevnet, startDevnet } from './devnet.mjs';
 import { folder, cache, logs, root } from './paths.mjs';
 import { freePorts, isFree } from './ports.mjs';
@@ -18,15 +16,15 @@ const WITHOUT_ORACLE = ['--workspace', '--exclude', 'mixlet-differential'];
 const WASM = ['-p', 'mixlet', '--target', 'wasm32-unknown-unknown'];
 const DENY = ['--', '-D', 'warnings'];
 
-/** A command that is right when it ends with code 0; it counts as one. */
-function check(group, name, command, args, { env = {} } = {}) {
+/** A command that is right when it ends with code 0; it counts as one. With `show` its output is shown in any case. */
+function check(group, name, command, args, { env = {}, show = false } = {}) {
   return {
     group,
     name,
     run: async () => {
       const result = await logged(name, command, args, env, 15 * MINUTE);
       return result.code === 0
-        ? { passed: 1, failed: 0, problems: [], output: result.output }
+        ? { passed: 1, failed: 0, problems: [], notes: show ? result.output.trimEnd().split('\n') : [] }
         : { passed: 0, failed: 1, problems: [`ended with code ${result.code}`], output: result.output };
     },
   };
@@ -44,8 +42,7 @@ function tests(group, name, command, args, { env = {}, results = anyResults, min
   };
 }
 
-const script = (group, name, npmScript, options) =>
-  tests(group, name, 'npm', ['run', '--silent', npmScript], options);
+const script = (group, name, npmScript, options) => tests(group, name, 'npm', ['run', '--silent', npmScript], options);
 
 export const stages = [
   tests('scripts', 'scripts', process.execPath, ['--test', '--test-reporter=tap', 'tests/scripts/']),
@@ -53,7 +50,9 @@ export const stages = [
   check('rust', 'format', 'cargo', ['fmt', '--all', '--check']),
   check('rust', 'clippy, native', 'cargo', ['clippy', ...WITHOUT_ORACLE, '--all-targets', ...DENY]),
   check('rust', 'clippy, wasm32', 'cargo', ['clippy', ...WASM, '--all-targets', ...DENY]),
-  check('rust', 'docs, native', 'cargo', ['doc', ...WITHOUT_ORACLE, '--no-deps'], { env: { RUSTDOCFLAGS: '-D warnings' } }),
+  check('rust', 'docs, native', 'cargo', ['doc', ...WITHOUT_ORACLE, '--no-deps'], {
+    env: { RUSTDOCFLAGS: '-D warnings' },
+  }),
   check('rust', 'docs, wasm32', 'cargo', ['doc', ...WASM, '--no-deps'], { env: { RUSTDOCFLAGS: '-D warnings' } }),
   // Nothing in the core may need an operating system.
   check('rust', 'bare metal', 'cargo', ['check', '-p', 'mixlet', '--lib', '--target', 'thumbv7em-none-eabi']),
@@ -63,7 +62,8 @@ export const stages = [
   browserTests('firefox', () => ['--geckodriver', find('geckodriver')]),
 
   check('js', 'build', 'npm', ['run', '--silent', 'build']),
-  { group: 'js', name: 'wasm and sizes', run: wasmAndSizes },
+  check('js', 'imports of the wasm', process.execPath, ['scripts/check-wasm.mjs', 'dist/mixlet.wasm'], { show: true }),
+  check('js', 'sizes', process.execPath, ['scripts/size.mjs'], { show: true }),
   check('js', 'types, lint, format', 'npm', ['run', '--silent', 'check']),
   script('js', 'tests, TypeScript', 'test:js'),
   script('js', 'package', 'test:package'),
@@ -71,7 +71,10 @@ export const stages = [
   script('e2e', 'end to end, Chromium', 'test:e2e', { minutes: 20 }),
   script('e2e', 'end to end, Firefox', 'test:e2e:firefox', { minutes: 20 }),
   script('nym', 'published Nym client', 'test:nym'),
-  script('differential', 'differential', 'test:differential', { minutes: 20 }),
+  tests('differential', 'differential', 'cargo', ['test', '-p', 'mixlet-differential'], {
+    results: cargoResults,
+    minutes: 20,
+  }),
 ];
 
 /** The Rust tests in a real browser, with a devnet of their own. */
@@ -125,44 +128,6 @@ async function testNetwork(browser) {
   }
   const flags = ['--directory-port', String(ports[0]), '--control-port', String(ports[1]), '--seed', '1', '--forget'];
   return startDevnet(binary, flags, { log: join(folder(logs), `devnet-${browser}.log`) });
-}
-
-/** The built wasm fits browsers, and what users load is not larger than promised. */
-async function wasmAndSizes() {
-  const limits = JSON.parse(readFileSync(join(root, 'tests', 'size-limits.json'), 'utf8'));
-  const result = { passed: 0, failed: 0, problems: [], notes: [], output: '' };
-  const expect = (right, problem) => {
-    if (right) result.passed += 1;
-    else {
-      result.failed += 1;
-      result.problems.push(problem);
-    }
-  };
-  const wasm = join(root, 'dist', 'mixlet.wasm');
-  const parts = [wasm, join(root, 'dist', 'worker.js'), join(root, 'dist', 'index.js')];
-  const missing = parts.filter((file) => !existsSync(file));
-  if (missing.length > 0) {
-    expect(false, `not built: ${missing.join(', ')}`);
-    return result;
-  }
-  const problems = problemsOf(readFileSync(wasm));
-  expect(problems.length === 0, `dist/mixlet.wasm: ${problems.join('; ')}`);
-
-  const sizes = parts.map((file) => compressed(readFileSync(file)));
-  const total = sizes.reduce((sum, size) => sum + size.brotli, 0);
-  const [first] = sizes;
-  result.notes.push(`wasm ${first.raw} B, gzip ${first.gzip} B, brotli ${first.brotli} B`);
-  result.notes.push(`wasm and JavaScript together, brotli: ${total} B of ${limits.wasmAndJavaScriptBrotli} B`);
-  expect(total <= limits.wasmAndJavaScriptBrotli, `${total} B are more than the limit of tests/size-limits.json`);
-  return result;
-}
-
-function compressed(bytes) {
-  return {
-    raw: bytes.length,
-    gzip: gzipSync(bytes, { level: 9 }).length,
-    brotli: brotliCompressSync(bytes, { params: { [constants.BROTLI_PARAM_SIZE_HINT]: bytes.length } }).length,
-  };
 }
 
 /** Runs a stage's command with its output in a log file named after the stage. */
