@@ -1,6 +1,6 @@
 // The published Nym browser client in a page of headless Chromium, driven from Node.
 
-/* global window, setTimeout, clearTimeout */
+/* global window */
 
 import { createServer } from 'node:http';
 import { readFile } from 'node:fs/promises';

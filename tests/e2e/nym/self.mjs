@@ -1,7 +1,7 @@
 // The published Nym browser client talks to itself through the devnet: two clients, each on its own gateway. Nothing of
 // ours but the network takes part, so what works here shows that the network is what that client expects.
 
-/* global fetch, performance, setTimeout */
+/* global fetch, performance */
 
 import { buildDevnet, startDevnet } from '../../../scripts/lib/devnet.mjs';
 import { launch, openNym, servePage } from './nym.mjs';
