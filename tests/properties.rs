@@ -4,7 +4,11 @@
 #![allow(missing_docs, reason = "tests say what they test by their names")]
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test that finds a surprise shall stop")]
 
+#[path = "properties/gateway.rs"]
+mod gateway;
 #[path = "properties/message.rs"]
 mod message;
 #[path = "properties/sphinx.rs"]
 mod sphinx;
+#[path = "properties/topology.rs"]
+mod topology;
