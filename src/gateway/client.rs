@@ -125,18 +125,19 @@ impl Registering {
                 if !(VERSION_MIN..=VERSION_MAX).contains(&version) {
                     return Err(HandshakeError::Version(version));
                 }
-                let (theirs, sealed, their_nonce) = split_material(data)?;
-                let secret = ephemeral.diffie_hellman(&PublicKey::from(theirs));
+                let theirs = Material::parse(data)?;
+                let secret = ephemeral.diffie_hellman(&PublicKey::from(theirs.ephemeral));
                 if !secret.was_contributory() {
                     return Err(HandshakeError::WeakKey);
                 }
                 let shared = SharedKey::derive(secret.as_bytes(), &salt);
-                let signature = shared.open(&their_nonce, sealed).ok_or(HandshakeError::Authentication)?;
+                let signature =
+                    shared.open(&theirs.nonce, theirs.sealed_signature).ok_or(HandshakeError::Authentication)?;
                 let signature = signature.try_into().map_err(|_| HandshakeError::Signature)?;
-                if !verify(&gateway.0, &both(&theirs, public.as_bytes()), &signature) {
+                if !verify(&gateway.0, &both(&theirs.ephemeral, public.as_bytes()), &signature) {
                     return Err(HandshakeError::Signature);
                 }
-                let mut data = shared.seal(&nonce, &identity.sign(&both(public.as_bytes(), &theirs)));
+                let mut data = shared.seal(&nonce, &identity.sign(&both(public.as_bytes(), &theirs.ephemeral)));
                 data.extend_from_slice(&nonce);
                 let frame = ClientText::HandshakePayload { protocol_version: version, data };
                 Ok(Step::Send(Self(State::Confirmation { shared, version }), frame))
@@ -319,15 +320,23 @@ fn dates(text: &str) -> impl Iterator<Item = u64> {
     text.char_indices().filter_map(|(at, _)| date::parse_unix(text.get(at..)?))
 }
 
-/// Splits the gateway's step: ephemeral key, sealed signature, nonce.
-fn split_material(data: &[u8]) -> Result<([u8; 32], &[u8], [u8; 12]), HandshakeError> {
-    let length = HandshakeError::Length(data.len());
-    if data.len() != 32 + 80 + 12 {
-        return Err(length);
+/// The gateway's step.
+struct Material<'a> {
+    ephemeral: [u8; 32],
+    sealed_signature: &'a [u8],
+    nonce: [u8; 12],
+}
+
+impl<'a> Material<'a> {
+    fn parse(data: &'a [u8]) -> Result<Self, HandshakeError> {
+        let length = HandshakeError::Length(data.len());
+        if data.len() != 32 + 80 + 12 {
+            return Err(length);
+        }
+        let (ephemeral, rest) = data.split_first_chunk().ok_or(length)?;
+        let (sealed_signature, nonce) = rest.split_last_chunk().ok_or(length)?;
+        Ok(Self { ephemeral: *ephemeral, sealed_signature, nonce: *nonce })
     }
-    let (ephemeral, rest) = data.split_first_chunk().ok_or(length)?;
-    let (sealed, nonce) = rest.split_last_chunk().ok_or(length)?;
-    Ok((*ephemeral, sealed, *nonce))
 }
 
 /// What a side signs: its own ephemeral key, then the other one.
