@@ -7,7 +7,7 @@
 use alloc::string::String;
 use alloc::vec::Vec;
 use core::pin::Pin;
-use core::task::{Context, Poll};
+use core::task::{Context, Poll, ready};
 
 use futures_util::{Sink, Stream};
 use gloo_net::websocket::Message;
@@ -24,6 +24,8 @@ pub struct Socket {
     /// The same object as a stream of what happens to it.
     events: WebSocket,
     phase: Phase,
+    /// A frame that came before anybody had looked whether it is open.
+    early: Option<SocketEvent>,
 }
 
 /// What happened to a socket.
@@ -51,9 +53,13 @@ impl Socket {
     ///
     /// `None` when the browser refuses at once: not a WebSocket URL, a blocked port, mixed content.
     pub fn open(link: LinkId, url: &str) -> Option<Self> {
+        // Browsers take other URLs too, relative to the page.
+        if !url.starts_with("ws://") && !url.starts_with("wss://") {
+            return None;
+        }
         let raw = web_sys::WebSocket::new(url).ok()?;
         let events = WebSocket::try_from(raw.clone()).ok()?;
-        Some(Self { link, raw, events, phase: Phase::Connecting })
+        Some(Self { link, raw, events, phase: Phase::Connecting, early: None })
     }
 
     /// The link this socket carries.
@@ -85,29 +91,33 @@ impl Socket {
         if self.phase == Phase::Closed {
             return Poll::Pending;
         }
+        if let Some(event) = self.early.take() {
+            return Poll::Ready(event);
+        }
         if self.phase == Phase::Connecting {
             // Registers the waker for the open event. Ready also means failed, which the stream reports.
-            let ready = Sink::<Message>::poll_ready(Pin::new(&mut self.events), context).is_ready();
-            if ready && self.raw.ready_state() == web_sys::WebSocket::OPEN {
+            let settled = Sink::<Message>::poll_ready(Pin::new(&mut self.events), context).is_ready();
+            if settled && self.raw.ready_state() == web_sys::WebSocket::OPEN {
                 self.phase = Phase::Open;
                 return Poll::Ready(SocketEvent::Opened);
             }
         }
-        match Pin::new(&mut self.events).poll_next(context) {
-            Poll::Pending => Poll::Pending,
-            Poll::Ready(Some(Ok(Message::Bytes(bytes)))) if bytes.len() <= limits::FRAME_LEN_MAX => {
-                Poll::Ready(SocketEvent::Binary(bytes))
-            }
-            Poll::Ready(Some(Ok(Message::Text(text)))) if text.len() <= limits::FRAME_LEN_MAX => {
-                Poll::Ready(SocketEvent::Text(text))
-            }
+        let event = match ready!(Pin::new(&mut self.events).poll_next(context)) {
+            Some(Ok(Message::Bytes(bytes))) if bytes.len() <= limits::FRAME_LEN_MAX => SocketEvent::Binary(bytes),
+            Some(Ok(Message::Text(text))) if text.len() <= limits::FRAME_LEN_MAX => SocketEvent::Text(text),
             // An error, a closure, the end, or a frame that is too large: all end the link.
-            Poll::Ready(_) => {
+            _ => {
                 self.phase = Phase::Closed;
-                let _ = self.raw.close();
-                Poll::Ready(SocketEvent::Closed)
+                self.close();
+                return Poll::Ready(SocketEvent::Closed);
             }
+        };
+        if self.phase == Phase::Connecting {
+            self.phase = Phase::Open;
+            self.early = Some(event);
+            return Poll::Ready(SocketEvent::Opened);
         }
+        Poll::Ready(event)
     }
 
     /// Starts to close, after what was written; [`SocketEvent::Closed`] follows.
