@@ -1,6 +1,6 @@
 //! The engine in virtual time, with real packets through real nodes.
 
-use mixlet::engine::{Event, MessageId, Recipient, Replies, SendOptions, State};
+use mixlet::engine::{Code, Event, MessageId, Recipient, Replies, SendOptions, State};
 use mixlet::time::{Duration, Instant};
 use mixlet_devnet::sim::{Weather, World};
 
@@ -190,6 +190,44 @@ fn without_pacing_a_megabyte_goes_fast_and_whole() {
     world.run_until(Duration::from_secs(20), |world| !world.ends(ALICE).0.is_empty());
     assert!(world.now().since(start) < Duration::from_secs(2), "{:?}", world.now().since(start));
     assert_eq!(received(&world, BOB), vec![body]);
+}
+
+#[test]
+fn silence_is_noticed_without_a_closed_connection() {
+    let (mut world, _, bob) = pair(14, Weather::default());
+    world.set_gateway_silent(0, true);
+    world.run_for(Duration::from_millis(5_500));
+    assert_eq!(world.engine(ALICE).state(), State::Degraded);
+    world.send(ALICE, 1, &bob, b"in between", &plain()).unwrap();
+    world.run_for(Duration::from_secs(5));
+    assert_eq!(world.engine(ALICE).state(), State::Reconnecting);
+    world.set_gateway_silent(0, false);
+    world.run_until(Duration::from_secs(60), |world| !world.ends(ALICE).0.is_empty());
+    assert_eq!(world.engine(ALICE).state(), State::Ready);
+    assert_eq!(received(&world, BOB), vec![b"in between".to_vec()]);
+}
+
+#[test]
+fn a_directory_that_does_not_answer_fails_the_connecting() {
+    let mut world = World::new(15, 2);
+    world.set_directory_up(false);
+    let config = world.config(0);
+    let client = world.add_client(config);
+    world.run_for(Duration::from_secs(20));
+    let failed = |event: &Event| matches!(event, Event::Failed { code: Code::DirectoryUnreachable, .. });
+    assert!(world.clients[client].events.iter().any(|(_, event)| failed(event)));
+    assert_eq!(world.engine(client).state(), State::Idle);
+}
+
+#[test]
+fn a_message_across_a_key_rotation_arrives() {
+    let (mut world, _, bob) = pair(16, Weather::default());
+    world.send(ALICE, 1, &bob, &vec![4; 150_000], &plain()).unwrap();
+    world.run_for(Duration::from_secs(1));
+    // The nodes keep the old keys for one more epoch; the client learns of the new ones at its next refresh.
+    world.advance_epochs(24);
+    world.run_until(Duration::from_secs(60), |world| !world.ends(ALICE).0.is_empty());
+    assert_eq!(received(&world, BOB), vec![vec![4; 150_000]]);
 }
 
 #[test]

@@ -79,6 +79,8 @@ struct GatewayNode {
     state: Gateway,
     entry: GatewayEntry,
     up: bool,
+    /// It takes everything in and says nothing.
+    silent: bool,
 }
 
 /// The world.
@@ -150,7 +152,7 @@ impl World {
         }
         for entry in entries {
             let state = world.new_gateway(&entry, Saved::default());
-            world.gateways.push(GatewayNode { state, entry, up: true });
+            world.gateways.push(GatewayNode { state, entry, up: true, silent: false });
         }
         world
     }
@@ -321,6 +323,11 @@ impl World {
     /// Brings a gateway back.
     pub fn revive_gateway(&mut self, gateway: usize) {
         self.gateways[gateway].up = true;
+    }
+
+    /// Lets a gateway go silent, or speak again: connections stay open.
+    pub fn set_gateway_silent(&mut self, gateway: usize, silent: bool) {
+        self.gateways[gateway].silent = silent;
     }
 
     /// Whether the directory answers.
@@ -517,6 +524,9 @@ impl World {
     }
 
     fn gateway_output(&mut self, gateway: usize, output: Output) {
+        if self.gateways[gateway].silent {
+            return;
+        }
         match output {
             // What is to be on disk is in `Gateway::saved`, which a restart is made from.
             Output::Store(_) | Output::Discard(_) | Output::Note(_) => {}
