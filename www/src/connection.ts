@@ -35,6 +35,8 @@ export function connection(client: MixClient, me: string): HTMLElement {
     phase.textContent = client.state === 'ready' ? `Gateway ${client.gateway?.host ?? ''}` : '';
   };
   const onProgress = ({ fraction, phase: name, elapsedMs }: ConnectProgress) => {
+    // The last one comes after the state has changed.
+    if (client.state !== 'connecting') return;
     bar.value = fraction;
     phase.textContent = `${phases[name] ?? name} … ${(elapsedMs / 1000).toFixed(1)} s`;
   };

@@ -22,7 +22,7 @@ function chooser(): void {
   const choice = (name: string) => h('a', { class: 'button', href: linkFor(name) }, title(name));
   page.replaceChildren(
     header,
-    h('section', {}, h('h2', {}, 'Who are you?'), h('p', { class: 'line' }, choice('alice'), choice('bob'))),
+    h('section', {}, h('h2', {}, 'Who are you?'), h('p', { class: 'line choices' }, choice('alice'), choice('bob'))),
   );
 }
 
@@ -54,14 +54,19 @@ async function start(name: string): Promise<void> {
   const empty = h('p', { class: 'hint' }, 'Nothing yet.');
   const answered = (sent: SentMessage, text: string) => add(sentItem(sent, text, 'Your answer, to somebody'));
   client.addEventListener('message', ({ detail }) => add(receivedItem(detail, answered)));
-  page.replaceChildren(
-    header,
-    connection(client, name),
+  const desk = h(
+    'div',
+    { id: 'desk' },
     addresses(client, name),
     composer(client, name, (sent, text) => add(sentItem(sent, text, 'You'))),
     h('section', { 'aria-label': 'Messages' }, h('h2', {}, 'Messages'), empty, list),
     trafficLine(client),
   );
+  // There is nothing to do with it as long as nobody is connected; what was received stays readable afterwards.
+  const showDesk = () => (desk.hidden = client.state === 'idle' && client.address === null);
+  client.addEventListener('statechange', showDesk);
+  page.replaceChildren(header, connection(client, name), desk);
+  showDesk();
 }
 
 /** From the page's own address, else from whoever serves it. */
@@ -80,7 +85,7 @@ async function findDirectory(): Promise<string | null> {
 function addresses(client: MixClient, name: string): HTMLElement {
   const partner = partnerOf(name);
   const own = h('output', { id: 'address', class: 'address' }, 'known once connected');
-  const link = h('a', { id: 'link', target: '_blank', rel: 'noopener' }, `Open as ${title(partner)}`);
+  const link = h('a', { id: 'link', target: '_blank', rel: 'noopener' }, `Link for ${title(partner)}`);
   const copyAddress = copyButton('Copy', () => client.address ?? '');
   const show = () => {
     if (client.address) {
@@ -100,7 +105,7 @@ function addresses(client: MixClient, name: string): HTMLElement {
     h(
       'div',
       { class: 'line' },
-      h('p', {}, link, h('span', { class: 'hint' }, ' · a link that knows your address')),
+      h('p', {}, link, h('span', { class: 'hint' }, ' · opens this page with your address filled in')),
       copyButton('Copy link', () => link.href),
     ),
   );

@@ -39,7 +39,11 @@ export function receivedItem(
     h('p', { class: 'who' }, `${who} · ${time}`),
     h('p', { class: 'text' }, message.text()),
   );
-  item.append(message.canReply ? replyBox(message, answered) : h('p', { class: 'hint' }, 'It cannot be answered.'));
+  item.append(
+    message.canReply
+      ? replyBox(message, answered)
+      : h('p', { class: 'hint' }, 'It brings no way to answer it. Write to an address instead.'),
+  );
   return item;
 }
 

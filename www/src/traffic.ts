@@ -46,8 +46,8 @@ export function trafficLine(client: MixClient): HTMLElement {
 
 function row(name: string, labels: string[]) {
   const numbers = labels.map((label) => h('b', { 'data-count': label }, '–'));
-  const element = h('p', { class: 'counts', id: name.toLowerCase() }, h('span', { class: 'name' }, name));
-  labels.forEach((label, index) => element.append(h('span', {}, numbers[index] ?? '', ` ${label}`)));
+  const element = h('dl', { id: name.toLowerCase() }, h('dt', {}, name));
+  labels.forEach((label, index) => element.append(h('dd', {}, numbers[index] ?? '', ` ${label}`)));
   return {
     element,
     set: (values: string[]) => values.forEach((value, index) => numbers[index]?.replaceChildren(value)),
