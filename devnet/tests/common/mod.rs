@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use mixlet::engine::{Config, Event, MessageId, Recipient, Replies, SendOptions, Traffic};
+use mixlet::engine::{Config, Event, MessageId, Recipient, Replies, SendOptions, State, Traffic};
 use mixlet::message::{Address, GatewayId, SenderTag};
 use mixlet_devnet::net::driver::{NativeClient, Records};
 use mixlet_devnet::net::network::{Network, Options};
@@ -26,6 +26,8 @@ pub struct Client {
     pub received: Vec<Received>,
     pub delivered: Vec<MessageId>,
     pub undelivered: Vec<MessageId>,
+    /// The latest state that was told.
+    pub state: State,
     next: u64,
 }
 
@@ -58,17 +60,20 @@ impl Client {
 
     pub async fn with_config(config: Config, records: &Records) -> Self {
         let mut client = NativeClient::start(config, records).unwrap();
+        let mut received = Vec::new();
         let ready = async {
             loop {
                 match client.event().await.expect("it ended before it was ready") {
                     Event::Ready { address } => return address,
+                    // What was stored comes first.
+                    Event::Received { body, tag } => received.push(Received { body, tag }),
                     Event::Failed { code, phase } => panic!("{} during {}", code.as_str(), phase.as_str()),
                     _ => {}
                 }
             }
         };
         let address = timeout(PATIENCE, ready).await.expect("not ready in time");
-        Self { client, address, received: vec![], delivered: vec![], undelivered: vec![], next: 0 }
+        Self { client, address, received, delivered: vec![], undelivered: vec![], state: State::Ready, next: 0 }
     }
 
     /// Sends a plain message, which carries nothing to answer with.
@@ -101,6 +106,7 @@ impl Client {
             Event::Received { body, tag } => self.received.push(Received { body, tag }),
             Event::Delivered { id, .. } => self.delivered.push(id),
             Event::Undelivered { id, .. } => self.undelivered.push(id),
+            Event::State { state, .. } => self.state = state,
             _ => {}
         }
     }
@@ -124,6 +130,13 @@ impl Client {
     pub async fn wait_all_delivered(&mut self, count: usize) {
         while self.delivered.len() < count {
             assert!(self.undelivered.is_empty(), "{:?} were given up", self.undelivered);
+            self.step().await;
+        }
+    }
+
+    /// Waits until the client is in a state.
+    pub async fn wait_state(&mut self, state: State) {
+        while self.state != state {
             self.step().await;
         }
     }
