@@ -261,11 +261,11 @@ impl Engine {
     /// in [`Event::Closed`].
     pub fn close(&mut self, drain: bool, deadline: Instant, now: Instant) {
         let now = self.advance(now);
-        if self.closing.is_some() {
-            return;
-        }
         let deadline = if drain && self.state != State::Idle { deadline } else { now };
-        self.closing = Some(Closing { deadline, done: false });
+        // A second call can only shorten the first.
+        let deadline = self.closing.map_or(deadline, |closing| closing.deadline.min(deadline));
+        let done = self.closing.is_some_and(|closing| closing.done);
+        self.closing = Some(Closing { deadline, done });
         self.close_if_drained(now);
     }
 
