@@ -156,6 +156,39 @@ async fn keys_that_cannot_be_saved_are_not_used() {
 }
 
 #[test]
+async fn a_registration_that_cannot_be_saved_is_reported_and_used() {
+    let profile = fresh("unsaved-registration").await;
+    let full = js("const real = IDBObjectStore.prototype.put; \
+         return function (value, key) { \
+           if (key === 'registration') throw new DOMException('full', 'QuotaExceededError'); \
+           return real.call(this, value, key) }");
+    let _full = Replaced::member(js("return IDBObjectStore.prototype").unchecked_into(), "put", &full);
+    let mut page = Page::new();
+    let to = address(&mut page, &options(devnet::directory(), &profile)).await;
+    let error = get(&page.event("error").await, "error");
+    assert_eq!(text(&error, "code").as_deref(), Some("storage-quota"));
+    talks_to_itself(&mut page, &to).await;
+    page.close().await;
+}
+
+#[test]
+async fn a_database_deleted_under_way_is_reported_and_the_client_goes_on() {
+    let profile = fresh("deleted").await;
+    let tap = Tap::new();
+    let mut page = Page::new();
+    let to = address(&mut page, &options(devnet::directory(), &profile)).await;
+    page.state("ready").await;
+    // Would wait for ever if the client held on.
+    fresh("deleted").await;
+    tap.close_last();
+    page.state("ready").await;
+    let error = get(&page.event("error").await, "error");
+    assert_eq!(text(&error, "code").as_deref(), Some("storage-blocked"));
+    talks_to_itself(&mut page, &to).await;
+    page.close().await;
+}
+
+#[test]
 async fn a_directory_that_is_down_is_unreachable() {
     let options = in_memory();
     set(&options, "directories", js_sys::Array::of1(&"http://127.0.0.1:49151/api".into()).into());
