@@ -318,8 +318,19 @@ fn a_message_for_a_client_that_is_away_is_on_disk_before_its_ack_and_comes_at_th
 
     let (connection, outputs) = bench.login(&client, NOW);
     let kinds = kinds(&outputs);
-    let expected =
-        ["store", "logged-in", "delivered", "delivered", "delivered", "binary", "binary", "binary", "text", "discard"];
+    let expected = [
+        "opened",
+        "store",
+        "logged-in",
+        "delivered",
+        "delivered",
+        "delivered",
+        "binary",
+        "binary",
+        "binary",
+        "text",
+        "discard",
+    ];
     assert_eq!(kinds, expected);
     let pushes: Vec<u8> = outputs
         .iter()
