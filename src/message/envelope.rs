@@ -10,7 +10,8 @@ use rand_core::CryptoRng;
 use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
 
 use super::{ACK_LEN, KeyDigest, MessageError, ReplyKey};
-use crate::sphinx::keys::{x25519, x25519_checked, x25519_public};
+use crate::sphinx::NodePublicKey;
+use crate::sphinx::keys::{SenderChain, x25519, x25519_checked, x25519_public};
 
 /// AES-128 in counter mode. The network counts 64 bits at the end of the block; from zero that is the usual counter.
 pub(super) type KeyStream = ctr::Ctr64BE<aes::Aes128>;
@@ -43,6 +44,41 @@ impl EncryptionKey {
     /// The public half, as an address holds it.
     pub fn public(&self) -> [u8; 32] {
         x25519_public(&self.0)
+    }
+}
+
+/// A recipient's public key, kept to seal many fragments to it.
+///
+/// It gives the same bytes as [`seal_to`]. From the second use on it has a table of multiples, if there is room for one
+/// among those of the nodes, and is then several times faster.
+pub struct RecipientKey {
+    bytes: [u8; 32],
+    /// Missing for keys on the twist and of low order, which have no table: the general way sorts out the latter.
+    curve: Option<NodePublicKey>,
+}
+
+impl RecipientKey {
+    /// Takes the key of an [`Address`](super::Address).
+    pub fn new(bytes: [u8; 32]) -> Self {
+        Self { bytes, curve: NodePublicKey::from_bytes(bytes).ok() }
+    }
+
+    /// The key's bytes.
+    pub fn as_bytes(&self) -> &[u8; 32] {
+        &self.bytes
+    }
+
+    /// Seals a fragment, as [`seal_to`].
+    ///
+    /// # Errors
+    ///
+    /// As [`seal_to`].
+    pub fn seal(&self, fragment: &[u8], rng: &mut dyn CryptoRng) -> Result<Vec<u8>, MessageError> {
+        let Some(curve) = &self.curve else { return seal_to(&self.bytes, fragment, rng) };
+        let mut ephemeral = Zeroizing::new([0; 32]);
+        rng.fill_bytes(&mut ephemeral[..]);
+        let chain = SenderChain::new(&ephemeral);
+        Ok(seal(&chain.group_element(), &derive(&chain.shared_secret(curve)), fragment))
     }
 }
 

@@ -5,9 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use mixlet::limits::REASSEMBLY_AGE_MAX;
 use mixlet::message::{
     ACK_BLOB_LEN, AckContent, AckKey, Address, Budget, Content, Context, EncryptionKey, Fragment, FragmentHeader,
-    FragmentId, Fragments, GatewayId, Inserted, Link, Pushed, Reassembler, Refusal, Repliable, Reply, ReplyKey,
-    ReplySurb, SenderTag, SetId, SurbList, ack_blob, fragment_count, fragment_room, is_cover, open, open_with, seal_to,
-    seal_with, split_ack_blob, unpad,
+    FragmentId, Fragments, GatewayId, Inserted, Link, Pushed, Reassembler, RecipientKey, Refusal, Repliable, Reply,
+    ReplyKey, ReplySurb, SenderTag, SetId, SurbList, ack_blob, fragment_count, fragment_room, is_cover, open,
+    open_with, seal_to, seal_with, split_ack_blob, unpad,
 };
 use mixlet::sphinx::{
     Delay, Destination, Hop, NodeAddress, NodePrivateKey, NodePublicKey, Packet, PacketSize, RotationTag, Surb,
@@ -114,6 +114,17 @@ proptest! {
         let sealed = seal_with(&key, &fragment);
         prop_assert_eq!(&sealed[..32], &key.digest().0);
         prop_assert_eq!(open_with(&key, &sealed[32..]), fragment);
+    }
+
+    /// Also for keys on the twist and with a part of low order.
+    #[test]
+    fn kept_keys_seal_as_others_do(key: [u8; 32], seed: u64, fragment in vec(any::<u8>(), 0..50)) {
+        let kept = RecipientKey::new(key);
+        prop_assert_eq!(kept.as_bytes(), &key);
+        for use_count in 0..3 {
+            let seed = seed ^ use_count;
+            prop_assert_eq!(kept.seal(&fragment, &mut rng(seed)), seal_to(&key, &fragment, &mut rng(seed)));
+        }
     }
 
     #[test]
@@ -487,10 +498,8 @@ impl Model {
             return Inserted::Repeat;
         }
         let set = self.sets.entry((context, id.set)).or_default();
-        if let Some(other) = set.values().next() {
-            if other[4] != total {
-                return Inserted::Refused(Refusal::Total);
-            }
+        if set.values().next().is_some_and(|other| other[4] != total) {
+            return Inserted::Refused(Refusal::Total);
         }
         if let Some(other) = set.get(&id.position) {
             return if other == bytes { Inserted::Repeat } else { Inserted::Refused(Refusal::Position) };

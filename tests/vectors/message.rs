@@ -2,9 +2,9 @@
 
 use mixlet::message::{
     ACK_BLOB_LEN, ACK_LEN, AckContent, AckKey, Address, Budget, Content, Context, EncryptionKey, Fragment, FragmentId,
-    Fragments, GatewayId, Inserted, KeyDigest, Layout, Link, MessageError, Pushed, Reassembler, Repliable, Reply,
-    ReplyKey, SenderTag, SetId, ack_blob, cover_content, fragment_room, is_cover, open, open_with, seal_to, seal_with,
-    split_ack_blob, unpad,
+    Fragments, GatewayId, Inserted, KeyDigest, Layout, Link, MessageError, Pushed, Reassembler, RecipientKey,
+    Repliable, Reply, ReplyKey, SenderTag, SetId, ack_blob, cover_content, fragment_room, is_cover, open, open_with,
+    seal_to, seal_with, split_ack_blob, unpad,
 };
 use mixlet::sphinx::{
     Checked, MixPacket, NodeAddress, NodeFrame, NodePrivateKey, Packet, PacketSize, Peeled, RotationTag,
@@ -236,6 +236,13 @@ fn the_end_to_end_layer_is_the_recorded_one() {
         script.finish();
         assert_eq!(sealed, [case.bytes("ephemeral_public"), case.bytes("ciphertext")].concat());
         assert_eq!(open(&recipient, &sealed).unwrap(), case.bytes("plaintext"));
+        // A key that is kept does the same, before and after it has a table.
+        let kept = RecipientKey::new(recipient.public());
+        for _ in 0..3 {
+            let mut script = Script::new(&[&case.bytes("ephemeral_private")]);
+            assert_eq!(kept.seal(&case.bytes("plaintext"), &mut script).unwrap(), sealed);
+            script.finish();
+        }
 
         // The key on its way: it is also what a reply key does to the same bytes.
         let key = ReplyKey::from_bytes(case.array("key"));
@@ -518,6 +525,8 @@ fn nothing_is_sealed_to_a_key_of_low_order() {
     }] {
         let mut script = Script::new(&[&[5; 32]]);
         assert_eq!(seal_to(&key, b"fragment", &mut script), Err(MessageError::RecipientKey));
+        let mut script = Script::new(&[&[5; 32]]);
+        assert_eq!(RecipientKey::new(key).seal(b"fragment", &mut script), Err(MessageError::RecipientKey));
     }
 }
 
