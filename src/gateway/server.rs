@@ -289,9 +289,10 @@ impl Session {
         rng: &mut dyn CryptoRng,
     ) -> Vec<Output> {
         let Pending { client, shared, ours, theirs, version } = pending;
-        let Some((sealed, nonce)) = data.split_last_chunk::<12>().filter(|_| data.len() == 92) else {
+        let Some((sealed, nonce)) = data.split_last_chunk::<12>() else {
             return self.refuse_handshake("received a handshake message of a wrong length");
         };
+        // Only what has exactly 92 bytes holds a signature of 64.
         let signature = shared.open(nonce, sealed).and_then(|signature| <[u8; 64]>::try_from(signature).ok());
         let Some(signature) = signature else {
             return self.refuse_handshake("received a signature that does not open");

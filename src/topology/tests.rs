@@ -156,6 +156,7 @@ fn suspicion_is_patient_only_for_a_while() {
     assert!(patience.is_over(minutes(3)));
     patience.accepted();
     patience.refused(TopologyError::EpochInPast(1), minutes(3));
+    patience.refused(TopologyError::EpochInPast(1), minutes(20));
     assert!(!patience.is_over(minutes(32)));
     assert!(patience.is_over(minutes(33)));
     patience.accepted();
