@@ -47,5 +47,5 @@ export default defineConfig(
       '@typescript-eslint/unbound-method': 'off',
     },
   },
-  { files: ['**/*.mjs', '*.js', 'www/*.js'], languageOptions: { globals: node } },
+  { files: ['**/*.mjs', '*.js', 'www/*.js'], languageOptions: { globals } },
 );

@@ -110,8 +110,12 @@ await entry(async () => {
       const micros = (value) => `${value.toFixed(0)} µs`.padStart(9);
       say(`  one packet of 2 KiB, 4 hops, header version 259, ${/Chrome\/[\d.]+/.exec(found.agent)?.[0] ?? ''}`);
       say(`                        mixlet   sphinx-packet 0.8.0   times as fast`);
-      say(`    node keys known  ${micros(found.mixlet_warm)}   ${micros(found.peer_warm)}             ${warm.toFixed(2)}`);
-      say(`    new node keys    ${micros(found.mixlet_cold)}   ${micros(found.peer_cold)}             ${cold.toFixed(2)}`);
+      say(
+        `    node keys known  ${micros(found.mixlet_warm)}   ${micros(found.peer_warm)}             ${warm.toFixed(2)}`,
+      );
+      say(
+        `    new node keys    ${micros(found.mixlet_cold)}   ${micros(found.peer_cold)}             ${cold.toFixed(2)}`,
+      );
     }
     return warm >= RATIO_LEAST && cold >= RATIO_LEAST ? 0 : 1;
   } finally {

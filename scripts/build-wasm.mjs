@@ -3,7 +3,8 @@
 //   node scripts/build-wasm.mjs [--dev]       (--dev: quick to build, readable panics, not optimised)
 
 import { createHash } from 'node:crypto';
-import { copyFileSync, existsSync, readFileSync } from 'node:fs';
+import { copyFileSync, existsSync, readFileSync, readdirSync } from 'node:fs';
+import { homedir } from 'node:os';
 import { join } from 'node:path';
 import { problemsOf } from './check-wasm.mjs';
 import { Complaint, duration, entry, say, stopwatch, tail } from './lib/output.mjs';
@@ -18,6 +19,17 @@ async function step(name, command, args) {
   const result = await run(command, args, { env: toolEnv(), log });
   if (result.code !== 0) throw new Complaint(`${name} failed:\n${tail(result.output)}`);
   say(`  ${name}: ${duration(elapsed())}`);
+}
+
+/**
+ * Panics name the source file of a dependency by its full path. Shortened, the wasm does not tell where it was built,
+ * and is the same wherever it is built. Cargo adds these flags to those of its own configuration.
+ */
+function shortPaths() {
+  const sources = join(process.env.CARGO_HOME ?? join(homedir(), '.cargo'), 'registry', 'src');
+  const folders = existsSync(sources) ? readdirSync(sources) : [];
+  const flags = folders.map((name) => JSON.stringify(`--remap-path-prefix=${join(sources, name)}=`));
+  return ['--config', `target.wasm32-unknown-unknown.rustflags=[${flags.join(',')}]`];
 }
 
 /** The optimiser takes a while and is a function of its input: what it made last time is used again. */
@@ -43,7 +55,7 @@ await entry(async () => {
     ...args,
     '--out-dir',
     'pkg',
-    ...(dev ? ['--dev', '--', '--features', 'panic-hook'] : ['--release']),
+    ...(dev ? ['--dev', '--', '--features', 'panic-hook'] : ['--release', '--', ...shortPaths()]),
   ]);
   const file = join(root, 'pkg', 'mixlet_bg.wasm');
   if (!dev) await optimise(file);
