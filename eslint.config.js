@@ -2,7 +2,17 @@ import eslint from '@eslint/js';
 import { defineConfig, globalIgnores } from 'eslint/config';
 import tseslint from 'typescript-eslint';
 
-const nodeNames = ['Buffer', 'URL', 'WebAssembly', 'clearTimeout', 'console', 'process', 'setImmediate', 'setTimeout'];
+const nodeNames = [
+  'Buffer',
+  'URL',
+  'WebAssembly',
+  'clearTimeout',
+  'console',
+  'fetch',
+  'process',
+  'setImmediate',
+  'setTimeout',
+];
 const node = Object.fromEntries(nodeNames.map((name) => [name, 'readonly']));
 
 export default defineConfig(

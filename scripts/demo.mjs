@@ -4,19 +4,19 @@
 //   npm run demo -- --port 5000           the page's port (5173 or the next free one)
 //   npm run demo -- --devnet='--loss 0.1' more flags for the mixnet
 //   npm run demo -- --fresh               forget the keys, mailboxes and addresses of earlier runs
+//   npm run demo -- --state folder        keep them somewhere else than in .cache/demo
 //   npm run demo -- --check               start, look whether everything answers, stop
 
 import { existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { randomInt } from 'node:crypto';
 import { get } from 'node:http';
-import { join } from 'node:path';
+import { join, resolve } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { buildDevnet, startDevnet } from './lib/devnet.mjs';
 import { ensure } from './lib/install.mjs';
 import { bold, Complaint, dim, duration, entry, say, stopwatch, tail } from './lib/output.mjs';
 import { cache, folder, logs } from './lib/paths.mjs';
-import { freePorts, isFree, portNear } from './lib/ports.mjs';
-import { run, start, stopAll, stopOnSignals } from './lib/processes.mjs';
+import { isFree, portNear } from './lib/ports.mjs';
+import { isStopping, run, start, stopAll, stopOnSignals } from './lib/processes.mjs';
 import { toolEnv, toolSets } from './lib/tools.mjs';
 
 const PAGE_PORT = 5173;
@@ -24,8 +24,15 @@ const PAGE_PORT = 5173;
 const PAGE_READY_MS = 60_000;
 
 await entry(async () => {
-  const options = parse(process.argv.slice(2));
-  stopOnSignals({ onSignal: () => say('\nstopping …'), exitCode: 0 });
+  stopOnSignals({ onSignal: () => say('\nstopping …'), onStopped: () => say('stopped'), exitCode: 0 });
+  try {
+    return await demo(parse(process.argv.slice(2)));
+  } finally {
+    await stopAll();
+  }
+});
+
+async function demo(options) {
   await ensure(toolSets.demo);
 
   say('building the client for browsers and the mixnet for this machine …');
@@ -34,9 +41,10 @@ await entry(async () => {
   const [binary] = await Promise.all([buildDevnet(), buildPackage()]);
   say(`built in ${duration(elapsed())}`);
 
-  const state = join(cache, 'demo');
+  const { state } = options;
   if (options.fresh) rmSync(state, { recursive: true, force: true });
-  const devnet = await startDevnet(binary, await devnetFlags(folder(state), options.devnet), {
+  // The folder keeps keys, mailboxes and ports, so that the pages' identities stay good.
+  const devnet = await startDevnet(binary, ['--state', folder(state, 'network'), ...options.devnet], {
     log: join(folder(logs), 'demo-devnet.log'),
   });
   const port = options.port ?? (await keptPort(state));
@@ -55,38 +63,19 @@ await entry(async () => {
   if (options.check) {
     for (const address of [url, `${devnet.info.directory}/v1/epoch/key-rotation-info`]) await answers(address, 10_000);
     say('everything answers; stopping');
-    await stopAll();
     return 0;
   }
   say(dim('Ctrl-C stops the page and the mixnet.'));
 
   const ended = await Promise.race([devnet.ended.then(() => 'The mixnet'), page.ended.then(() => 'The page’s server')]);
-  // After a signal the children end because we ended them, and the process is about to exit.
-  await sleep(200);
-  await stopAll();
+  if (isStopping()) return 0;
   throw new Complaint(`${ended} ended by itself; its output is in ${logs}`);
-});
+}
 
 async function buildPackage() {
   const log = join(folder(logs), 'build-package.log');
   const built = await run('npm', ['run', '--silent', 'build'], { env: toolEnv(), log });
   if (built.code !== 0) throw new Complaint(`The package does not build:\n${tail(built.output)}`);
-}
-
-/** Keys, mailboxes and ports are kept between runs, so that the pages' identities stay good. */
-async function devnetFlags(state, more) {
-  const file = join(state, 'devnet.json');
-  const kept = existsSync(file) ? JSON.parse(readFileSync(file, 'utf8')) : { seed: randomInt(2 ** 47), ports: [] };
-  // The gateways take two ports in a row.
-  const taken = await Promise.all(kept.ports.flatMap((port) => [isFree(port), isFree(port + 1)]));
-  if (kept.ports.length !== 3 || taken.includes(false)) kept.ports = await freePorts(3);
-  writeFileSync(file, JSON.stringify(kept));
-  const [directory, control, gateway] = kept.ports.map(String);
-  return [
-    ...['--seed', String(kept.seed), '--state', folder(state, 'state')],
-    ...['--directory-port', directory, '--control-port', control, '--gateway-port', gateway],
-    ...more,
-  ];
 }
 
 /** Browsers keep identities per origin, and the port is part of it: the same one again if that is possible. */
@@ -104,7 +93,8 @@ async function startPage(port, devnet) {
   const args = ['www', '--host', '127.0.0.1', '--port', String(port), '--strictPort', '--clearScreen', 'false'];
   const log = join(folder(logs), 'demo-page.log');
   const env = toolEnv({ VITE_MIXLET_DIRECTORY: devnet.directory });
-  const page = start('vite', args, { env, log });
+  // Vite ends when its standard input does.
+  const page = start('vite', args, { env, log, stdin: 'pipe' });
   await Promise.race([
     answers(`http://127.0.0.1:${port}/`, PAGE_READY_MS),
     page.ended.then(() => {
@@ -136,7 +126,7 @@ function statusOf(url) {
 }
 
 function parse(args) {
-  const options = { check: false, devnet: [], fresh: false, port: null };
+  const options = { check: false, devnet: [], fresh: false, port: null, state: join(cache, 'demo') };
   for (let i = 0; i < args.length; i += 1) {
     const [flag, inline] = args[i].split(/=(.*)/s);
     const value = () => inline ?? args[(i += 1)] ?? '';
@@ -144,7 +134,8 @@ function parse(args) {
     else if (flag === '--fresh') options.fresh = true;
     else if (flag === '--devnet') options.devnet = value().split(/\s+/).filter(Boolean);
     else if (flag === '--port') options.port = Number(value());
-    else throw new Complaint(`Unknown option ${args[i]}; there are --port, --devnet, --fresh and --check.`);
+    else if (flag === '--state') options.state = resolve(value());
+    else throw new Complaint(`Unknown option ${args[i]}; there are --port, --devnet, --fresh, --state and --check.`);
   }
   if (options.port !== null && !(Number.isInteger(options.port) && options.port > 0 && options.port < 65536)) {
     throw new Complaint('--port wants a number from 1 to 65535.');

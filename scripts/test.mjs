@@ -25,7 +25,14 @@ await entry(async () => {
   stopOnSignals({ onSignal: (signal) => say(red(`\nstopped by ${signal}`)) });
   const chosen = select(process.argv.slice(2));
   if (chosen === null) return 0;
+  try {
+    return await runAll(chosen);
+  } finally {
+    await stopAll();
+  }
+});
 
+async function runAll(chosen) {
   const elapsed = stopwatch();
   const sets = new Set(chosen.flatMap((stage) => NEEDS[stage.group]));
   await ensure([...new Set([...sets].flatMap((set) => toolSets[set]))]);
@@ -50,7 +57,6 @@ await entry(async () => {
       say(dim(`        the whole output: ${logOf(stage.name)}`));
     }
   }
-  await stopAll();
 
   say();
   if (broken.length > 0) say(red(`failed: ${broken.join('; ')}`));
@@ -58,7 +64,7 @@ await entry(async () => {
   // Read by machines, so it stands alone on its line, without colour.
   say(`${totals.passed} passed, ${totals.failed} failed`);
   return totals.failed === 0 ? 0 : 1;
-});
+}
 
 /** Runs one stage; whatever it throws is one failure. */
 async function outcome(stage) {

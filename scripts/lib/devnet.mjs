@@ -42,8 +42,10 @@ export async function startDevnet(binary, flags, { log = join(folder(logs), 'dev
   });
   let stdout = '';
   let output = '';
-  const { child, ended } = start(binary, flags, {
+  // Its standard input ends with this process, however that comes about.
+  const { child, ended } = start(binary, ['--with-parent', ...flags], {
     env: toolEnv(),
+    stdin: 'pipe',
     log,
     onStdout: (text) => {
       stdout += text;

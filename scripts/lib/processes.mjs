@@ -19,8 +19,12 @@ const GRACE_MS = 5000;
  * Returns `{ child, ended }`; `ended` resolves to `{ code, signal }` and never rejects (a program that cannot be
  * started ends with code 127).
  */
-export function start(command, args, { env = process.env, cwd = root, log, onOutput, onStdout, append = false } = {}) {
-  const child = spawn(command, args, { cwd, env, detached: true, stdio: ['ignore', 'pipe', 'pipe'] });
+export function start(
+  command,
+  args,
+  { env = process.env, cwd = root, log, onOutput, onStdout, append = false, stdin = 'ignore' } = {},
+) {
+  const child = spawn(command, args, { cwd, env, detached: true, stdio: [stdin, 'pipe', 'pipe'] });
   const file = log ? createWriteStream(log, { flags: append ? 'a' : 'w' }) : null;
   file?.write(`$ ${[command, ...args].join(' ')}\n`);
   child.stdout.setEncoding('utf8');
@@ -122,11 +126,16 @@ export function stopAll() {
   return stopping;
 }
 
+/** Whether the end has begun: children that end now were told to. */
+export function isStopping() {
+  return stopping !== null;
+}
+
 /**
  * Ends everything in order when the terminal or a parent says so.
- * `onSignal` may print a line first; `exitCode` replaces the usual 128 + signal number.
+ * `onSignal` and `onStopped` may print a line; `exitCode` replaces the usual 128 + signal number.
  */
-export function stopOnSignals({ onSignal, exitCode } = {}) {
+export function stopOnSignals({ onSignal, onStopped, exitCode } = {}) {
   let caught = false;
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) {
     process.on(signal, async () => {
@@ -135,6 +144,7 @@ export function stopOnSignals({ onSignal, exitCode } = {}) {
       caught = true;
       onSignal?.(signal);
       await stopAll();
+      onStopped?.();
       process.exit(exitCode ?? 128 + constants.signals[signal]);
     });
   }

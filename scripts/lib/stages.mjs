@@ -4,7 +4,7 @@ import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { buildDevnet, startDevnet } from './devnet.mjs';
 import { folder, cache, logs, root } from './paths.mjs';
-import { freePorts, isFree } from './ports.mjs';
+import { isFree } from './ports.mjs';
 import { run } from './processes.mjs';
 import { anyResults, cargoResults, verdict } from './results.mjs';
 import { find, toolEnv } from './tools.mjs';
@@ -68,6 +68,7 @@ export const stages = [
   script('js', 'tests, TypeScript', 'test:js'),
   script('js', 'package', 'test:package'),
 
+  tests('e2e', 'demo command', process.execPath, ['--test', '--test-reporter=tap', 'tests/demo/']),
   script('e2e', 'end to end, Chromium', 'test:e2e', { minutes: 20 }),
   script('e2e', 'end to end, Firefox', 'test:e2e:firefox', { minutes: 20 }),
   script('nym', 'published Nym client', 'test:nym'),
@@ -117,17 +118,18 @@ function committedCount(browser) {
   return JSON.parse(readFileSync(join(root, 'tests', 'browser-test-counts.json'), 'utf8'))[browser];
 }
 
-/** A fresh devnet with the same keys, and if possible the same ports, as last time. */
+/** A fresh devnet with the same keys as in earlier runs, and their ports where these are still free. */
 async function testNetwork(browser) {
   const binary = await buildDevnet();
   const file = join(folder(cache, 'test'), 'ports.json');
-  let ports = existsSync(file) ? JSON.parse(readFileSync(file, 'utf8')) : null;
-  if (!ports || !(await isFree(ports[0])) || !(await isFree(ports[1]))) {
-    ports = await freePorts(2);
-    writeFileSync(file, JSON.stringify(ports));
-  }
-  const flags = ['--directory-port', String(ports[0]), '--control-port', String(ports[1]), '--seed', '1', '--forget'];
-  return startDevnet(binary, flags, { log: join(folder(logs), `devnet-${browser}.log`) });
+  const kept = existsSync(file) ? JSON.parse(readFileSync(file, 'utf8')) : [];
+  const free = kept.length === 2 && (await Promise.all(kept.map(isFree))).every(Boolean);
+  const ports = free ? ['--directory-port', String(kept[0]), '--control-port', String(kept[1])] : [];
+  const log = join(folder(logs), `devnet-${browser}.log`);
+  const network = await startDevnet(binary, ['--seed', '1', ...ports], { log });
+  const used = [network.info.directory, network.info.control].map((url) => Number(new URL(url).port));
+  writeFileSync(file, JSON.stringify(used));
+  return network;
 }
 
 /** Runs a stage's command with its output in a log file named after the stage. */
