@@ -14,6 +14,9 @@ let stopping = null;
 /** How long a child may take to end by itself before it is killed. */
 const GRACE_MS = 5000;
 
+/** How often to look whether the shell that npm started us with is still there. */
+const PARENT_CHECK_MS = 300;
+
 /**
  * Starts a program whose output goes to `onOutput` and, when named, to a log file.
  * Returns `{ child, ended }`; `ended` resolves to `{ code, signal }` and never rejects (a program that cannot be
@@ -137,15 +140,21 @@ export function isStopping() {
  */
 export function stopOnSignals({ onSignal, onStopped, exitCode } = {}) {
   let caught = false;
-  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) {
-    process.on(signal, async () => {
-      // A terminal's Ctrl-C reaches npm and us both, and npm passes it on: the second copy is not a second wish.
-      if (caught) return;
-      caught = true;
-      onSignal?.(signal);
-      await stopAll();
-      onStopped?.();
-      process.exit(exitCode ?? 128 + constants.signals[signal]);
-    });
+  const stop = async (signal) => {
+    // A terminal's Ctrl-C reaches npm and us both, and npm passes it on: the second copy is not a second wish.
+    if (caught) return;
+    caught = true;
+    onSignal?.(signal);
+    await stopAll();
+    onStopped?.();
+    process.exit(exitCode ?? 128 + constants.signals[signal]);
+  };
+  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.on(signal, () => void stop(signal));
+  // npm hands a SIGTERM to the shell it started us with, and the shell ends without passing it on.
+  if (process.env.npm_lifecycle_event !== undefined) {
+    const parent = process.ppid;
+    setInterval(() => {
+      if (process.ppid !== parent) void stop('SIGTERM');
+    }, PARENT_CHECK_MS).unref();
   }
 }

@@ -56,6 +56,12 @@ async function demo() {
       assert.ok(code === 0 || signal === 'SIGINT', `ended with ${code ?? signal}`);
       assert.match(output, /stopping …\nstopped\n$/);
     },
+    /** What a service manager does: a signal to npm alone. */
+    terminate: async () => {
+      process.kill(child.pid, 'SIGTERM');
+      await within(STOP_MS, ended);
+      assert.match(output, /stopping …\nstopped\n$/);
+    },
   };
 }
 
@@ -98,7 +104,8 @@ test('two links are printed, Ctrl-C stops everything, and the next run is the sa
   const second = await demo();
   const again = await networkOf(second.urls[0]);
   assert.deepEqual(again, before);
-  await second.interrupt();
+  await second.terminate();
+  assert.deepEqual(await Promise.all(ports.map(isFree)), [true, true]);
 });
 
 test('a taken port is named in the complaint', async () => {
