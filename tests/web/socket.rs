@@ -2,6 +2,9 @@
 
 use std::future::poll_fn;
 
+use futures_util::FutureExt;
+use futures_util::future::{Either, select};
+use gloo_timers::future::TimeoutFuture;
 use js_sys::{Function, Object, Uint8Array};
 use mixlet::engine::{LinkId, Outgoing};
 use mixlet::limits;
@@ -133,7 +136,7 @@ async fn a_port_where_nobody_listens_is_closed() {
     let mut socket =
         Socket::open(LinkId(9), "ws://127.0.0.1:1/").or_else(|| Socket::open(LinkId(9), CLOSED_PORT)).unwrap();
     assert_eq!(socket.link(), LinkId(9));
-    assert_eq!(poll_fn(|context| socket.poll_event(context)).await, SocketEvent::Closed);
+    assert_eq!(event(&mut socket).await, SocketEvent::Closed);
 }
 
 /// Where the browser itself does not block the port.
@@ -175,11 +178,20 @@ impl Played {
     }
 
     async fn next(&mut self) -> SocketEvent {
-        poll_fn(|context| self.socket.poll_event(context)).await
+        event(&mut self.socket).await
     }
 
     fn is_silent(&mut self) -> bool {
-        use futures_util::FutureExt;
         poll_fn(|context| self.socket.poll_event(context)).now_or_never().is_none()
     }
 }
+
+/// What happens next. A test that waits in vain fails, instead of holding up the others.
+async fn event(socket: &mut Socket) -> SocketEvent {
+    match select(poll_fn(|context| socket.poll_event(context)), TimeoutFuture::new(PATIENCE_MS)).await {
+        Either::Left((event, _)) => event,
+        Either::Right(_) => panic!("nothing happened to the socket"),
+    }
+}
+
+const PATIENCE_MS: u32 = 10_000;
