@@ -2,18 +2,13 @@ import eslint from '@eslint/js';
 import { defineConfig, globalIgnores } from 'eslint/config';
 import tseslint from 'typescript-eslint';
 
-const nodeNames = [
-  'Buffer',
-  'URL',
-  'WebAssembly',
-  'clearTimeout',
-  'console',
-  'fetch',
-  'process',
-  'setImmediate',
-  'setTimeout',
+/** What scripts use of Node, and of the page in functions that a browser runs for them. */
+const names = [
+  ...['AbortSignal', 'Buffer', 'TextDecoder', 'TextEncoder', 'URL', 'WebAssembly', 'WebSocket', 'clearInterval'],
+  ...['clearTimeout', 'console', 'fetch', 'performance', 'process', 'queueMicrotask', 'setImmediate', 'setInterval'],
+  ...['setTimeout', 'Blob', 'crossOriginIsolated', 'document', 'indexedDB', 'location', 'navigator', 'window'],
 ];
-const node = Object.fromEntries(nodeNames.map((name) => [name, 'readonly']));
+const globals = Object.fromEntries(names.map((name) => [name, 'readonly']));
 
 export default defineConfig(
   globalIgnores(['dist', 'pkg', 'target', 'node_modules', '.cache', 'www/dist', 'tests/vectors']),
@@ -57,5 +52,9 @@ export default defineConfig(
       '@typescript-eslint/unbound-method': 'off',
     },
   },
-  { files: ['**/*.mjs', '*.js', 'www/*.js'], languageOptions: { globals } },
+  {
+    files: ['**/*.mjs', '*.js', 'www/*.js'],
+    languageOptions: { globals },
+    rules: { 'no-redeclare': ['error', { builtinGlobals: false }] },
+  },
 );
