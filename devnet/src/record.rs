@@ -122,8 +122,6 @@ pub enum DropReason {
     Lost,
     /// A packet with the same replay tag was seen before.
     Replay,
-    /// The disk did not take it.
-    Storage,
     /// The next node is not there.
     Unreachable,
     /// The next hop is no node of this network.

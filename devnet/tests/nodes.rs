@@ -453,12 +453,16 @@ fn a_login_goes_through_at_once_when_the_first_connection_ends_meanwhile() {
 fn a_gateway_knows_its_clients_again_from_what_was_saved() {
     let mut bench = Bench::new(Saved::default());
     let client = bench.register(1);
+    bench.say(client.connection, &ClientText::ClaimFreeTestnetBandwidth);
     let mut saved = Saved::default();
     let (id, known) = bench.gateway.saved().clients().next().unwrap();
     saved.apply(Change::Client(*id, known.clone()));
     let mut later = Bench::new(saved);
     let (_, outputs) = later.login(&client, NOW);
-    assert!(matches!(texts(&outputs).remove(0), ServerText::Authenticate { status: true, .. }));
+    let ServerText::Authenticate { status, bandwidth_remaining, .. } = texts(&outputs).remove(0) else {
+        panic!("it is not let in")
+    };
+    assert!(status && bandwidth_remaining == 64 << 30);
     let stranger = Client {
         identity: IdentityKeypair::from_bytes(&[2; 32]),
         shared: client.shared,

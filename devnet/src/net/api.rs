@@ -161,5 +161,6 @@ fn summary(inner: &Inner) -> Response {
         "rotation": inner.shared.epochs.borrow().rotation(epoch),
         "nodes": record.summary().nodes,
         "clients": record.summary().clients,
+        "inboxes": *inner.shared.inboxes.lock().unwrap_or_else(PoisonError::into_inner),
     }))
 }

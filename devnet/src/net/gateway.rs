@@ -25,7 +25,7 @@ use super::node::{Arrival, Mode, Shared, Stop, accept, arrivals, read_frames, ru
 use crate::directory::{GatewayEntry, Seed};
 use crate::faults::Position;
 use crate::gateway::{Forward, Gateway, Output, Parts};
-use crate::record::{ConnectionId, Fingerprint, NodeName, Way, What};
+use crate::record::{ClientName, ConnectionId, Fingerprint, NodeName, Way, What};
 use crate::state::{Change, INBOX_LEN_MAX, Journal};
 
 /// How long a client may take from connecting to an open websocket.
@@ -124,6 +124,7 @@ impl GatewayTask {
         let mut links = Links::new(self.shared.clone(), self.own, Position::First, mode.clone());
         let (arrived, mut packets) = arrivals();
         let (clients, mut events) = mpsc::channel(EVENT_COUNT_MAX);
+        self.show_inboxes();
         let how = loop {
             let now_mode = *mode.borrow_and_update();
             let due = self.gateway.poll_timeout().filter(|_| now_mode == Mode::Running);
@@ -224,6 +225,7 @@ impl GatewayTask {
                 other => others.push(other),
             }
         }
+        let inbox_changed = stored.iter().chain(&discarded).any(|change| !matches!(change, Change::Client(..)));
         if !stored.is_empty() {
             self.append(stored, true).await?;
         }
@@ -248,7 +250,15 @@ impl GatewayTask {
         if !discarded.is_empty() {
             self.append(discarded, false).await?;
         }
+        if inbox_changed {
+            self.show_inboxes();
+        }
         Ok(())
+    }
+
+    fn show_inboxes(&self) {
+        let counts = self.gateway.saved().inbox_counts().map(|(id, count)| (ClientName(*id), count));
+        self.shared.set_inbox(self.own, counts.collect());
     }
 
     /// Appends to the journal, away from the tasks that must not wait for a disk.

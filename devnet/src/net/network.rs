@@ -222,6 +222,7 @@ impl Network {
             faults: faults_seen,
             peers: peers(addresses(&directory)),
             record: Arc::default(),
+            inboxes: Arc::default(),
             connections: Arc::default(),
         };
         let info = info(&directory, base, control);

@@ -22,7 +22,7 @@ use super::clock::Clock;
 use crate::directory::EpochClock;
 use crate::faults::Faults;
 use crate::mix::Peers;
-use crate::record::{ConnectionId, NodeName, Record, What};
+use crate::record::{ClientName, ConnectionId, NodeName, Record, What};
 
 /// How many packets wait between the sockets of a node and the node. Beyond it the sockets are not read.
 const ARRIVED_COUNT_MAX: usize = 256;
@@ -43,9 +43,14 @@ pub struct Shared {
     pub peers: Peers,
     /// What passed.
     pub record: Arc<Mutex<Record>>,
+    /// How many messages wait at each gateway for each client.
+    pub inboxes: Arc<Mutex<Inboxes>>,
     /// How many clients connected.
     pub connections: Arc<AtomicU64>,
 }
+
+/// How many messages wait at each gateway for each client.
+pub type Inboxes = BTreeMap<NodeName, BTreeMap<ClientName, usize>>;
 
 impl Shared {
     /// Records what happened at `node` now.
@@ -56,6 +61,11 @@ impl Shared {
     /// Records what happened at `node` at `when`.
     pub fn note_at(&self, node: NodeName, when: Instant, what: What) {
         self.record.lock().unwrap_or_else(PoisonError::into_inner).push(node, when, what);
+    }
+
+    /// Says how many messages wait at a gateway.
+    pub fn set_inbox(&self, gateway: NodeName, counts: BTreeMap<ClientName, usize>) {
+        self.inboxes.lock().unwrap_or_else(PoisonError::into_inner).insert(gateway, counts);
     }
 
     /// A number for a new connection.
