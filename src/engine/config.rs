@@ -1,5 +1,7 @@
 //! What an engine is told at the start. A `Config` can only be built valid.
 
+use core::net::IpAddr;
+
 use alloc::string::String;
 use alloc::vec::Vec;
 
@@ -140,6 +142,11 @@ impl Config {
         }
     }
 
+    /// Whether a secure page may ask one of the directories: browsers except this machine.
+    pub(super) fn has_secure_directory(&self) -> bool {
+        self.directories.iter().any(|url| url.starts_with("https://") || is_loopback(url))
+    }
+
     /// This, if every field is in its range.
     ///
     /// # Errors
@@ -171,5 +178,52 @@ impl Config {
         } else {
             Ok(self)
         }
+    }
+}
+
+/// Whether the host of a URL is this machine.
+pub(super) fn is_loopback(url: &str) -> bool {
+    let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
+    let authority = rest.split(['/', '?', '#']).next().unwrap_or(rest);
+    let host = match authority.strip_prefix('[') {
+        Some(bracketed) => bracketed.split(']').next().unwrap_or(bracketed),
+        None => authority.rsplit_once(':').map_or(authority, |(host, _)| host),
+    };
+    host == "localhost" || host.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use alloc::borrow::ToOwned;
+
+    #[test]
+    fn only_this_machine_is_loopback() {
+        for url in ["http://127.0.0.1:8080/api", "http://localhost", "http://[::1]:1/x", "http://127.9.9.9/"] {
+            assert!(is_loopback(url), "{url}");
+        }
+        for url in
+            ["https://localhost.example.org", "http://10.0.0.1", "http://example.org/127.0.0.1", "http://[fe80::1]"]
+        {
+            assert!(!is_loopback(url), "{url}");
+        }
+    }
+
+    #[test]
+    fn values_out_of_range_are_refused() {
+        let valid = Config::new(alloc::vec!["http://127.0.0.1/api".to_owned()], Duration::ZERO).unwrap();
+        let refused = |change: fn(&mut Config)| {
+            let mut config = valid.clone();
+            change(&mut config);
+            config.checked().err()
+        };
+        assert_eq!(refused(|_| {}), None);
+        assert_eq!(refused(|config| config.directories.clear()), Some(ConfigError::NoNetwork));
+        assert_eq!(refused(|config| config.directories[0].insert(0, ' ')), Some(ConfigError::DirectoryUrl));
+        assert_eq!(refused(|config| config.traffic.slot = Duration::ZERO), Some(ConfigError::Traffic));
+        assert_eq!(refused(|config| config.traffic.hop_delay = Duration::from_secs(11)), Some(ConfigError::Traffic));
+        assert_eq!(refused(|config| config.reconnect.max_attempts = Some(0)), Some(ConfigError::Reconnect));
+        assert_eq!(refused(|config| config.refresh = Duration::from_secs(1)), Some(ConfigError::Refresh));
+        assert_eq!(refused(|config| config.minimum_performance = 101), Some(ConfigError::Performance));
     }
 }

@@ -1,15 +1,13 @@
 //! Fetching the topology: four answers of one directory, checked against each other, from the next directory where
 //! one fails, again after a while.
 
-use core::net::IpAddr;
-
 use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
 
 use rand_core::CryptoRng;
 
-use super::config::Config;
+use super::config::{Config, is_loopback};
 use super::output::{Code, FetchError, FetchId};
 use crate::limits;
 use crate::time::{Duration, Instant};
@@ -231,17 +229,6 @@ impl Directory {
     pub(super) fn generation(&self) -> u64 {
         self.generation
     }
-}
-
-/// Whether the host of a URL is this machine.
-fn is_loopback(url: &str) -> bool {
-    let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
-    let authority = rest.split(['/', '?', '#']).next().unwrap_or(rest);
-    let host = match authority.strip_prefix('[') {
-        Some(bracketed) => bracketed.split(']').next().unwrap_or(bracketed),
-        None => authority.rsplit_once(':').map_or(authority, |(host, _)| host),
-    };
-    host == "localhost" || host.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback())
 }
 
 enum Refused {

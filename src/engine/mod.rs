@@ -179,6 +179,10 @@ impl Engine {
         self.enter(State::Connecting, None);
         self.progress(Phase::Topology);
         self.directory.forgive();
+        if self.config.secure_page && self.config.topology.is_none() && !self.config.has_secure_directory() {
+            self.fail(Code::MixedContent, Phase::Topology);
+            return;
+        }
         match self.directory.read_document(&self.config, now) {
             Some(Ok(topology)) => self.new_topology(topology, now),
             Some(Err(code)) => self.fail(code, Phase::Topology),

@@ -4,6 +4,11 @@
 //! The nodes are the ones that the real devnet puts sockets around, so a difference between a simulation and
 //! loopback can only be in a driver.
 
+#![expect(
+    clippy::expect_used,
+    reason = "a simulation that is used wrongly cannot go on, and a test wants to know where"
+)]
+
 use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
@@ -530,8 +535,8 @@ impl World {
         match output {
             // What is to be on disk is in `Gateway::saved`, which a restart is made from.
             Output::Store(_) | Output::Discard(_) | Output::Note(_) => {}
-            Output::Text(connection, text) => self.to_client(connection, Outgoing::Text(text)),
-            Output::Binary(connection, bytes) => self.to_client(connection, Outgoing::Binary(bytes)),
+            Output::Text(connection, text) => self.send_to_client(connection, Outgoing::Text(text)),
+            Output::Binary(connection, bytes) => self.send_to_client(connection, Outgoing::Binary(bytes)),
             Output::Ping(connection, answer) => {
                 if self.connections.contains_key(&connection) {
                     self.with_gateway(gateway, |state, now| state.handle_pong(connection, &answer, now));
@@ -559,7 +564,7 @@ impl World {
         }
     }
 
-    fn to_client(&mut self, connection: ConnectionId, frame: Outgoing) {
+    fn send_to_client(&mut self, connection: ConnectionId, frame: Outgoing) {
         let Some(client) = self.connections.get(&connection).copied() else { return };
         let Some(open) = self.clients[client].link.filter(|open| open.connection == connection) else { return };
         // A link keeps the order of frames: no jitter.
