@@ -98,16 +98,16 @@ async fn all_messages_arrive_once_when_the_senders_gateway_dies_among_them() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_dead_mix_node_costs_packets_and_not_messages() {
-    let network = Network::start(Options { nodes_per_layer: 4, ..Options::default() }).await.unwrap();
-    network.act(NodeName::Mix(5), Action::Kill).await.unwrap();
+    let network = Network::start(Options { nodes_per_layer: 6, ..Options::default() }).await.unwrap();
+    network.act(NodeName::Mix(7), Action::Kill).await.unwrap();
     all_arrive_once(&network, 20).await;
     assert!(dropped(&network, DropReason::Unreachable) > 0);
-    network.act(NodeName::Mix(5), Action::Restart).await.unwrap();
+    network.act(NodeName::Mix(7), Action::Restart).await.unwrap();
     // Its cover goes through all nodes.
     let _alice = Client::start(&network, 0, &Records::default()).await;
     until("it forwards again", || {
         let record = network.record();
-        record.summary().nodes.get(&NodeName::Mix(5)).is_some_and(|counts| counts.left > 0)
+        record.summary().nodes.get(&NodeName::Mix(7)).is_some_and(|counts| counts.left > 0)
     })
     .await;
     network.shutdown().await;
