@@ -130,6 +130,6 @@ function toWire(error: unknown): WireError {
   if (error instanceof Refusal) return error.toWire();
   const message = error instanceof Error ? error.message : String(error);
   // The imports do not fit, or there is not enough memory: both point to the file and not to its place.
-  const advice = 'mixlet.wasm could not be started. It has to be of the same version as the worker. The cause:';
+  const advice = 'mixlet.wasm could not be started. Serve the file of the same version as the worker. The cause:';
   return { code: 'wasm-load', message: `${advice} ${message}`, phase: 'engine', retriable: false };
 }

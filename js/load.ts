@@ -61,7 +61,7 @@ async function compile(bytes: ArrayBuffer, name: string): Promise<WebAssembly.Mo
   } catch (cause) {
     const text = cause instanceof Error ? cause.message : '';
     throw wasmRefusal(
-      `${name} could not be compiled (${text}). If this page has a content policy, its script-src needs 'wasm-unsafe-eval'; else the file is damaged or of another version.`,
+      `${name} could not be compiled (${text}). If this page has a content policy, its script-src needs 'wasm-unsafe-eval'; else the file is damaged: serve the one of the package.`,
       { cause },
     );
   }

@@ -206,7 +206,7 @@ impl OpenOptions {
         };
         config.directories.clone_from(&wire.directories);
         config.gateway = match &wire.gateway_id {
-            Some(id) => Some(GatewayId::parse(id).map_err(|_| invalid("gateway.id is not a gateway".to_owned()))?),
+            Some(id) => Some(GatewayId::parse(id).map_err(|_| invalid(GATEWAY_ID_ADVICE.to_owned()))?),
             None => None,
         };
         config.traffic = Traffic {
@@ -718,6 +718,9 @@ fn host(url: &str) -> String {
 pub fn invalid(text: String) -> Failure {
     Failure { text, ..Failure::new(Code::ConfigInvalid) }
 }
+
+const GATEWAY_ID_ADVICE: &str =
+    "gateway.id is not the identity of a gateway. Copy the whole of it, or leave it out for a random gateway.";
 
 /// Plain data as plain objects, with `null` for what is missing. Nothing here can fail: there are no numbers beyond
 /// 2^53 and no keys but strings.

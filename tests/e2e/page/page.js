@@ -1,0 +1,205 @@
+// What the tests do in the page. Each call is asked for by name, takes and gives plain data, and may take its time:
+// `start` begins one, `look` says how it ended.
+
+import { MixClient, MixError, parseAddress } from '/dist/index.js';
+import { bytesOf, digestOf } from '/lib/bytes.mjs';
+
+/** Clients by the name the test gave them: `{ client, received, states, undelivered, errors, sent }`. */
+const known = new Map();
+
+/** Whom to wake when anything arrived. */
+const watchers = new Set();
+
+const calls = {
+  /** Makes a client and connects it. `workerUrl` stands for the option `worker`, `wasmBytes` for other forms of it. */
+  async connect(name, options, connectOptions = {}) {
+    const entry = known.get(name) ?? make(name, options);
+    const phases = [];
+    const onProgress = ({ phase, fraction }) => phases.push([phase, fraction]);
+    const start = performance.now();
+    const address = await entry.client.connect({ ...connectOptions, onProgress });
+    return { address, ms: performance.now() - start, gateway: entry.client.gateway, phases };
+  },
+
+  async close(name, options) {
+    await known.get(name).client.close(options);
+  },
+
+  /** Sends `{ text }` or `{ seed, length }`; gives back a number for `settle`. */
+  send(name, to, what, options) {
+    const { client, sent } = known.get(name);
+    const start = performance.now();
+    return sent.push({ message: client.send(to, bodyOf(what), options), start }) - 1;
+  },
+
+  /** Answers the message with this number in `received`. */
+  reply(name, number, what, options) {
+    const { received, sent } = known.get(name);
+    const start = performance.now();
+    return sent.push({ message: received[number].message.reply(bodyOf(what), options), start }) - 1;
+  },
+
+  /** Waits for `queued`, `sent` or `delivered`; `ms` counts from `send` on. */
+  async settle(name, number, what = 'delivered') {
+    const { message, start } = known.get(name).sent[number];
+    const { roundTripMs, retransmissions } = (await message[what]) ?? {};
+    return { ms: performance.now() - start, roundTripMs, retransmissions };
+  },
+
+  /** Sends `count` messages of `length` bytes which begin with their number. */
+  sendMany(name, to, count, length, options) {
+    const { client, sent } = known.get(name);
+    const first = sent.length;
+    for (let n = 0; n < count; n += 1) {
+      const entry = { message: client.send(to, numbered(n, length), options), start: performance.now() };
+      entry.message.delivered.then(
+        () => (entry.delivered = true),
+        () => {},
+      );
+      sent.push(entry);
+    }
+    return first;
+  },
+
+  /** Waits until `count` messages from number `first` on have settled. */
+  async settleMany(name, first, count) {
+    const { sent } = known.get(name);
+    const all = await Promise.allSettled(sent.slice(first, first + count).map(({ message }) => message.delivered));
+    const failed = all.filter(({ status }) => status === 'rejected').map(({ reason }) => plainError(reason));
+    const retransmissions = all.reduce((total, { value }) => total + (value?.retransmissions ?? 0), 0);
+    return { delivered: all.length - failed.length, failed, retransmissions };
+  },
+
+  /** How many of these messages are delivered by now. */
+  deliveredOf(name, first, count) {
+    const { sent } = known.get(name);
+    return sent.slice(first, first + count).filter((entry) => entry.delivered).length;
+  },
+
+  /** What has arrived, from number `first` on. */
+  async received(name, first = 0) {
+    return Promise.all(known.get(name).received.slice(first).map(plainMessage));
+  },
+
+  /** Waits for the message with this digest. */
+  async receive(name, digest) {
+    const { received } = known.get(name);
+    for (let next = 0; ;) {
+      for (; next < received.length; next += 1) {
+        if ((await received[next].digest) === digest) return plainMessage(received[next]);
+      }
+      await new Promise((resolve) => watchers.add(resolve));
+    }
+  },
+
+  /** Waits until so many have arrived. */
+  async receiveMany(name, count) {
+    const { received } = known.get(name);
+    while (received.length < count) await new Promise((resolve) => watchers.add(resolve));
+    return calls.received(name);
+  },
+
+  /** Sends messages of `length` bytes, the next when one is delivered, for so long. */
+  async sendFor(name, to, length, ms) {
+    const { client } = known.get(name);
+    const end = performance.now() + ms;
+    const limit = AbortSignal.timeout(ms);
+    let delivered = 0;
+    for (let seed = 0; performance.now() < end; seed += 1) {
+      try {
+        await client.send(to, bytesOf(seed, length), { replies: 0, signal: limit }).delivered;
+        delivered += 1;
+      } catch (error) {
+        if (!limit.aborted) throw error;
+      }
+    }
+    return delivered;
+  },
+
+  state(name) {
+    const { client, states, undelivered, errors, overflow } = known.get(name);
+    return { state: client.state, address: client.address, states, undelivered, errors, overflow };
+  },
+
+  stats(name) {
+    return known.get(name).client.stats();
+  },
+
+  parse(text) {
+    return parseAddress(text);
+  },
+
+  support() {
+    return MixClient.isSupported();
+  },
+};
+
+function make(name, { workerUrl, wasmFrom, ...options }) {
+  if (workerUrl) options.worker = () => new Worker(workerUrl, { type: 'module' });
+  if (wasmFrom) options.wasm = new URL(wasmFrom, location.href);
+  const client = new MixClient(options);
+  const entry = { client, received: [], sent: [], states: [], undelivered: [], errors: [], overflow: [] };
+  client.addEventListener('message', ({ detail: message }) => {
+    entry.received.push({ message, at: performance.now(), digest: digestOf(message.data) });
+    for (const wake of watchers) wake();
+    watchers.clear();
+  });
+  client.addEventListener('statechange', ({ detail: { state } }) => entry.states.push(state));
+  client.addEventListener('undelivered', ({ detail }) => entry.undelivered.push(plainError(detail.error)));
+  client.addEventListener('error', ({ detail }) => entry.errors.push(plainError(detail)));
+  client.addEventListener('overflow', ({ detail }) => entry.overflow.push({ ...detail }));
+  known.set(name, entry);
+  return entry;
+}
+
+function bodyOf({ text, seed, length }) {
+  return text ?? bytesOf(seed, length);
+}
+
+/** The number as text, then bytes that follow from it. */
+function numbered(n, length) {
+  const body = bytesOf(n, length);
+  body.set(new TextEncoder().encode(`${n}:`));
+  return body;
+}
+
+async function plainMessage(entry) {
+  const { message, at, digest } = entry;
+  const { data, from, canReply } = message;
+  const number = [...known.values()].find(({ received }) => received.includes(entry)).received.indexOf(entry);
+  const head = new TextDecoder().decode(data.subarray(0, 32));
+  return { number, length: data.length, digest: await digest, head, from, canReply, at };
+}
+
+function plainError(error) {
+  const { name, message, code, phase, retriable } = error ?? {};
+  return { name, message, code, phase, retriable, isMixError: error instanceof MixError, text: String(error) };
+}
+
+let count = 0;
+const running = new Map();
+
+window.e2e = {
+  /** Begins a call and gives back its number. */
+  start(name, args) {
+    const number = (count += 1);
+    const call = { done: false };
+    running.set(number, call);
+    const finish = (outcome) => Object.assign(call, { done: true, outcome });
+    Promise.resolve()
+      // What was left out comes through WebDriver as null.
+      .then(() => calls[name](...args.map((arg) => arg ?? undefined)))
+      .then(
+        (value) => finish({ ok: value ?? null }),
+        (error) => finish({ error: plainError(error) }),
+      );
+    return number;
+  },
+  /** The outcome of a call, or null while it runs. */
+  look(number) {
+    const call = running.get(number);
+    if (!call.done) return null;
+    running.delete(number);
+    return call.outcome;
+  },
+};
