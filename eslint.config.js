@@ -7,6 +7,7 @@ const names = [
   ...['AbortSignal', 'Buffer', 'TextDecoder', 'TextEncoder', 'URL', 'WebAssembly', 'WebSocket', 'clearInterval'],
   ...['clearTimeout', 'console', 'fetch', 'performance', 'process', 'queueMicrotask', 'setImmediate', 'setInterval'],
   ...['setTimeout', 'Blob', 'crossOriginIsolated', 'document', 'indexedDB', 'location', 'navigator', 'window'],
+  ...['DOMException', 'URLSearchParams', 'Worker', 'crypto', 'self'],
 ];
 const globals = Object.fromEntries(names.map((name) => [name, 'readonly']));
 
@@ -53,7 +54,7 @@ export default defineConfig(
     },
   },
   {
-    files: ['**/*.mjs', '*.js', 'www/*.js'],
+    files: ['**/*.mjs', '*.js', 'www/*.js', 'tests/e2e/page/*.js'],
     languageOptions: { globals },
     rules: { 'no-redeclare': ['error', { builtinGlobals: false }] },
   },

@@ -13,22 +13,23 @@ const execute = promisify(execFile);
 /** How long a started devnet may take until it says that it is ready. */
 const READY_MS = 30_000;
 
-/** Builds the devnet and returns the path of its binary. */
-export async function buildDevnet() {
+/** Builds the devnet and returns the path of its binary; `release` builds it as for use, which takes longer. */
+export async function buildDevnet({ release = false } = {}) {
   const log = join(folder(logs), 'build-devnet.log');
-  const built = await run('cargo', ['build', '-p', 'mixlet-devnet'], { env: toolEnv(), log });
+  const profile = release ? ['--release'] : [];
+  const built = await run('cargo', ['build', '-p', 'mixlet-devnet', ...profile], { env: toolEnv(), log });
   if (built.code !== 0) throw new Complaint(`The devnet does not build:\n${tail(built.output)}`);
-  return devnetBinary();
+  return devnetBinary({ release });
 }
 
 /** Where cargo puts the devnet's binary; the folder can be moved by the user's settings. */
-export async function devnetBinary() {
+export async function devnetBinary({ release = false } = {}) {
   const metadata = await execute('cargo', ['metadata', '--no-deps', '--offline', '--format-version', '1'], {
     env: toolEnv(),
     cwd: root,
     maxBuffer: 64 * 1024 * 1024,
   });
-  return join(JSON.parse(metadata.stdout).target_directory, 'debug', 'mixlet-devnet');
+  return join(JSON.parse(metadata.stdout).target_directory, release ? 'release' : 'debug', 'mixlet-devnet');
 }
 
 /**

@@ -21,8 +21,8 @@ export class PageError extends Error {
   }
 }
 
-/** Debian's Chromium, quiet and offline but for loopback. Playwright's own object. */
-export function launchChromium() {
+/** Debian's Chromium, quiet and offline but for loopback. */
+function launchChromium() {
   return chromium.launch({
     executablePath: process.env.CHROMIUM ?? find('chromium'),
     args: [
@@ -59,7 +59,12 @@ export class Chromium {
   async profile({ script, ...options } = {}) {
     const context = await this.#browser.newContext(options);
     if (script) await context.addInitScript(script);
-    return { open: (url) => ChromiumPage.open(context, url), close: () => context.close() };
+    return {
+      open: (url) => ChromiumPage.open(context, url),
+      /** An empty page, as Playwright has it. */
+      openPage: () => context.newPage(),
+      close: () => context.close(),
+    };
   }
 
   close() {

@@ -4,16 +4,17 @@ import { join } from 'node:path';
 import { buildDevnet, startDevnet } from '../../../scripts/lib/devnet.mjs';
 import { folder, logs } from '../../../scripts/lib/paths.mjs';
 
-let binary;
+/** By the profile they are built with. */
+const binaries = {};
 
 export class Devnet {
   #running;
 
-  /** Starts one on free ports. `name` names its log. */
-  static async start(name, flags = []) {
-    binary ??= buildDevnet();
+  /** Starts one on free ports. `name` names its log; `release` builds it as for use, which takes longer. */
+  static async start(name, flags = [], { release = false } = {}) {
+    binaries[release] ??= buildDevnet({ release });
     const log = join(folder(logs), `devnet-e2e-${name}.log`);
-    return new Devnet(await startDevnet(await binary, ['--forget', ...flags], { log }));
+    return new Devnet(await startDevnet(await binaries[release], ['--forget', ...flags], { log }));
   }
 
   constructor(running) {
@@ -59,16 +60,6 @@ export class Devnet {
   async client(address) {
     const { clients } = await this.summary();
     return clients[clientOf(address)] ?? { registrations: 0, logins: 0, frames_in: 0, frames_out: 0 };
-  }
-
-  /** The number that the next entry of the record gets. */
-  async mark() {
-    let since = 0;
-    for (;;) {
-      const page = await this.#get(`record?since=${since}&kind=none`);
-      since = page.next;
-      if (!page.more) return since;
-    }
   }
 
   /**

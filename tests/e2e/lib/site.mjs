@@ -24,6 +24,7 @@ const FOLDERS = {
   '/dist/': join(root, 'dist'),
   '/lib/': join(e2e, 'lib'),
   '/nym/': nymPackage,
+  '/nym-page/': join(e2e, 'nym'),
   '/page/': join(e2e, 'page'),
 };
 

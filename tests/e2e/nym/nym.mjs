@@ -1,94 +1,57 @@
-// The published Nym browser client in a page of headless Chromium, driven from Node.
+// The published Nym browser client in a page of Chromium, driven from Node.
 
-/* global window */
-
-import { createServer } from 'node:http';
-import { readFile } from 'node:fs/promises';
-import { createRequire } from 'node:module';
-import { dirname, join, normalize } from 'node:path';
-import { fileURLToPath } from 'node:url';
-import { chromium } from 'playwright-core';
-
-const here = dirname(fileURLToPath(import.meta.url));
-const nymPackage = dirname(createRequire(import.meta.url).resolve('@nymproject/nym-client-wasm/package.json'));
-
-const TYPES = { html: 'text/html', js: 'text/javascript', wasm: 'application/wasm' };
+import { within } from '../lib/time.mjs';
 
 /** How long a client may take to fetch the topology, register and start. */
 const OPEN_MS = 60_000;
 
-/** Serves the page and the client's files on a free port of loopback. */
-export async function servePage() {
-  const server = createServer(async (request, response) => {
-    const path = normalize(new URL(request.url, 'http://localhost').pathname);
-    const file = path.startsWith('/nym/') ? join(nymPackage, path.slice(5)) : join(here, 'page.html');
-    try {
-      const body = await readFile(file);
-      response.writeHead(200, { 'Content-Type': TYPES[file.split('.').pop()] ?? 'application/octet-stream' }).end(body);
-    } catch {
-      response.writeHead(404).end();
-    }
-  });
-  await new Promise((resolve) => server.listen(0, '127.0.0.1', resolve));
-  return { url: `http://127.0.0.1:${server.address().port}/`, close: () => server.close() };
-}
-
-/** Debian's Chromium, quiet and offline but for loopback. */
-export function launch() {
-  return chromium.launch({
-    executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium',
-    args: ['--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking'],
-  });
-}
+/** How long a message may take; several packets have to wait for their turn. */
+const RECEIVE_MS = 60_000;
 
 /**
- * Opens a client in a profile of its own, registered at the gateway with this id. `lines` collects what the page writes
- * to its console, for the case that something fails.
+ * Opens a client in a profile of a browser, registered at the gateway with this id. `site` serves the page. `debug` is
+ * what it calls its overrides; `lines` collects what pages write to the console, for the case that something fails.
  */
-export async function openNym(browser, url, { directory, gatewayId, name, lines = [] }) {
-  const context = await browser.newContext();
+export async function openNym(profile, site, { directory, gatewayId, name, debug, lines = [] }) {
+  const url = new URL('nym-page/page.html', site.url).href;
   let page;
   const start = async () => {
-    page = await context.newPage();
+    page = await profile.openPage();
     page.on('console', (message) => lines.push(`${name}: ${message.text()}`));
     page.on('pageerror', (error) => lines.push(`${name}: ${error.message}`));
     await page.goto(url);
     await page.waitForFunction(() => window.ready, null, { timeout: OPEN_MS });
-    const options = { clientId: name, nymApiUrl: directory, preferredGateway: gatewayId };
+    const options = { clientId: name, nymApiUrl: directory, preferredGateway: gatewayId, debug };
     const opening = page.evaluate((options) => window.nym.open(options), options);
     return within(OPEN_MS, `${name} starts`, opening);
   };
-  const address = await start();
+  const { address, ms } = await start();
   return {
     address,
+    /** From the constructor to the finished client. */
+    ms,
     sendPlain: (body, to) => page.evaluate(([body, to]) => window.nym.sendPlain(body, to), [body, to]),
     sendAnonymous: (body, to, surbs) =>
       page.evaluate(([body, to, surbs]) => window.nym.sendAnonymous(body, to, surbs), [body, to, surbs]),
     sendReply: (body, tag) => page.evaluate(([body, tag]) => window.nym.sendReply(body, tag), [body, tag]),
-    /** Waits for a message with this body and returns it: `{ body, length, tag }`. */
-    receive: async (body, timeout = 60_000) => {
+    /** Sends so many bytes and gives back when, in milliseconds since 1970. */
+    sendBytes: (length, to) => page.evaluate(([length, to]) => window.nym.sendBytes(length, to), [length, to]),
+    /** Waits for a message with this body and returns it: `{ body, length, tag, at }`. */
+    receive: async (body, timeout = RECEIVE_MS) => {
       const found = (body) => window.nym.received().find((message) => message.body === body);
       const handle = await page.waitForFunction(found, body, { timeout });
+      return handle.jsonValue();
+    },
+    /** Waits for a message of this length and returns it. */
+    receiveBytes: async (length, timeout = RECEIVE_MS) => {
+      const found = (length) => window.nym.received().find((message) => message.length === length);
+      const handle = await page.waitForFunction(found, length, { timeout });
       return handle.jsonValue();
     },
     received: () => page.evaluate(() => window.nym.received()),
     /** Closes the page; the profile with its keys stays. */
     leave: () => page.close(),
-    /** Opens a new page in the same profile and returns the address it has there. */
+    /** Opens a new page in the same profile and returns `{ address, ms }` as it is there. */
     comeBack: start,
-    close: () => context.close(),
   };
-}
-
-/** Fails if a promise takes longer than this. */
-export async function within(ms, what, promise) {
-  let timer;
-  const late = new Promise((_, reject) => {
-    timer = setTimeout(() => reject(new Error(`${what}: not within ${ms} ms`)), ms);
-  });
-  try {
-    return await Promise.race([promise, late]);
-  } finally {
-    clearTimeout(timer);
-  }
 }

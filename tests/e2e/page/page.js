@@ -7,6 +7,9 @@ import { bytesOf, digestOf } from '/lib/bytes.mjs';
 /** Clients by the name the test gave them: `{ client, received, states, undelivered, errors, sent }`. */
 const known = new Map();
 
+/** Milliseconds since 1970; times of different pages can be compared. */
+const now = () => performance.timeOrigin + performance.now();
+
 /** Whom to wake when anything arrived. */
 const watchers = new Set();
 
@@ -16,9 +19,9 @@ const calls = {
     const entry = known.get(name) ?? make(name, options);
     const phases = [];
     const onProgress = ({ phase, fraction }) => phases.push([phase, fraction]);
-    const start = performance.now();
+    const start = now();
     const address = await entry.client.connect({ ...connectOptions, onProgress });
-    return { address, ms: performance.now() - start, gateway: entry.client.gateway, phases };
+    return { address, ms: now() - start, gateway: entry.client.gateway, phases };
   },
 
   async close(name, options) {
@@ -28,22 +31,22 @@ const calls = {
   /** Sends `{ text }` or `{ seed, length }`; gives back a number for `settle`. */
   send(name, to, what, options) {
     const { client, sent } = known.get(name);
-    const start = performance.now();
+    const start = now();
     return sent.push({ message: client.send(to, bodyOf(what), options), start }) - 1;
   },
 
   /** Answers the message with this number in `received`. */
   reply(name, number, what, options) {
     const { received, sent } = known.get(name);
-    const start = performance.now();
+    const start = now();
     return sent.push({ message: received[number].message.reply(bodyOf(what), options), start }) - 1;
   },
 
-  /** Waits for `queued`, `sent` or `delivered`; `ms` counts from `send` on. */
+  /** Waits for `queued`, `sent` or `delivered`; `at` is when `send` was called, and `ms` counts from then on. */
   async settle(name, number, what = 'delivered') {
     const { message, start } = known.get(name).sent[number];
     const { roundTripMs, retransmissions } = (await message[what]) ?? {};
-    return { ms: performance.now() - start, roundTripMs, retransmissions };
+    return { at: start, ms: now() - start, roundTripMs, retransmissions };
   },
 
   /** Sends `count` messages of `length` bytes which begin with their number. */
@@ -51,7 +54,7 @@ const calls = {
     const { client, sent } = known.get(name);
     const first = sent.length;
     for (let n = 0; n < count; n += 1) {
-      const entry = { message: client.send(to, numbered(n, length), options), start: performance.now() };
+      const entry = { message: client.send(to, numbered(n, length), options), start: now() };
       entry.message.delivered.then(
         () => (entry.delivered = true),
         () => {},
@@ -102,10 +105,10 @@ const calls = {
   /** Sends messages of `length` bytes, the next when one is delivered, for so long. */
   async sendFor(name, to, length, ms) {
     const { client } = known.get(name);
-    const end = performance.now() + ms;
+    const end = now() + ms;
     const limit = AbortSignal.timeout(ms);
     let delivered = 0;
-    for (let seed = 0; performance.now() < end; seed += 1) {
+    for (let seed = 0; now() < end; seed += 1) {
       try {
         await client.send(to, bytesOf(seed, length), { replies: 0, signal: limit }).delivered;
         delivered += 1;
@@ -140,7 +143,7 @@ function make(name, { workerUrl, wasmFrom, ...options }) {
   const client = new MixClient(options);
   const entry = { client, received: [], sent: [], states: [], undelivered: [], errors: [], overflow: [] };
   client.addEventListener('message', ({ detail: message }) => {
-    entry.received.push({ message, at: performance.now(), digest: digestOf(message.data) });
+    entry.received.push({ message, at: now(), digest: digestOf(message.data) });
     for (const wake of watchers) wake();
     watchers.clear();
   });
