@@ -35,15 +35,14 @@ export async function startDirectory(real, answer) {
 
 /**
  * A gateway's socket for clients. `lie(n, { kind, body })` is asked about each message to the client, counted from 0 on
- * each connection, and gives back a list of what is done instead: buffers made by `textFrame` or `binaryFrame`, 'close',
- * 'reset', 'silence', or nothing to pass it on. `upgrade` answers the opening with this text instead of the real gateway;
- * an empty one never answers. Gives back `{ port, close, connections }`.
+ * each connection, and gives back nothing, to pass it on, or a list of what is done instead: frames to send, 'close'
+ * (with a close frame), 'end' (without), 'reset' (what was not read yet is lost) or 'silence'. `upgrade` answers the
+ * opening with this text instead of the real gateway; an empty one never answers. Gives back `{ port, close }`.
  */
 export async function startGateway(real, { lie = () => undefined, upgrade } = {}) {
   const sockets = new Set();
-  const gateway = { connections: 0 };
+  const gateway = {};
   const server = createServer((client) => {
-    gateway.connections += 1;
     sockets.add(client);
     client.on('error', () => {});
     if (upgrade !== undefined) {
@@ -62,6 +61,7 @@ export async function startGateway(real, { lie = () => undefined, upgrade } = {}
       const lies = message && !silent ? lie(n++, message) : undefined;
       for (const lie of lies ?? [bytes]) {
         if (lie === 'close') client.end(CLOSE_FRAME);
+        else if (lie === 'end') client.end();
         else if (lie === 'reset') client.resetAndDestroy();
         else if (lie === 'silence') silent = true;
         else if (!silent && !client.writableEnded) client.write(lie);
