@@ -19,6 +19,7 @@ extern crate std as _;
 
 pub mod date;
 mod json;
+mod kdf;
 pub mod limits;
 pub mod time;
 

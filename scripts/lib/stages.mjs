@@ -72,7 +72,7 @@ export const stages = [
   script('e2e', 'end to end, Chromium', 'test:e2e', { minutes: 20 }),
   script('e2e', 'end to end, Firefox', 'test:e2e:firefox', { minutes: 20 }),
   script('nym', 'published Nym client', 'test:nym'),
-  tests('differential', 'differential', 'cargo', ['test', '-p', 'mixlet-differential'], {
+  tests('differential', 'differential', 'cargo', ['test', '--profile', 'differential', '-p', 'mixlet-differential'], {
     results: cargoResults,
     minutes: 20,
   }),

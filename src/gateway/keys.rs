@@ -7,12 +7,11 @@ use aes_gcm_siv::aead::{AeadInOut, KeyInit};
 use aes_gcm_siv::{Aes256GcmSiv, Nonce, Tag};
 use alloc::vec::Vec;
 use ed25519_dalek::{Signature, Signer, SigningKey, VerifyingKey};
-use hkdf::GenericHkdf;
-use hmac::SimpleHmac;
 use rand_core::CryptoRng;
 use subtle::ConstantTimeEq;
 use zeroize::Zeroizing;
 
+use crate::kdf::Blake3Hkdf;
 use crate::message::GatewayId;
 
 /// A client as its gateway knows it: its ed25519 public key, which is also where packets for it are addressed.
@@ -99,7 +98,7 @@ impl SharedKey {
     /// HKDF (RFC 5869) with HMAC over plain BLAKE3, without info: one block of 32 bytes.
     pub(super) fn derive(shared_secret: &[u8; 32], salt: &[u8; 16]) -> Self {
         let mut bytes = Zeroizing::new([0; 32]);
-        let kdf = GenericHkdf::<SimpleHmac<blake3::Hasher>>::new(Some(salt), shared_secret);
+        let kdf = Blake3Hkdf::new(Some(salt), shared_secret);
         // Fails only when more than 255 blocks are asked for. Zeros would then be a key that no peer has.
         let expanded = kdf.expand(&[], &mut *bytes);
         debug_assert!(expanded.is_ok(), "one block is always possible");

@@ -10,14 +10,12 @@ use rand_core::CryptoRng;
 use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
 
 use super::{ACK_LEN, KeyDigest, MessageError, ReplyKey};
+use crate::kdf::Blake3Hkdf;
 use crate::sphinx::NodePublicKey;
 use crate::sphinx::keys::{SenderChain, x25519, x25519_checked, x25519_public};
 
 /// AES-128 in counter mode. The network counts 64 bits at the end of the block; from zero that is the usual counter.
 pub(super) type KeyStream = ctr::Ctr64BE<aes::Aes128>;
-
-/// HKDF over HMAC whose hash is plain BLAKE3 with a block of 64 bytes; BLAKE3's own keyed modes are not used.
-type Hkdf = hkdf::GenericHkdf<hmac::SimpleHmac<blake3::Hasher>>;
 
 /// The key a client's correspondents encrypt to: its secret half. Wiped when dropped.
 #[derive(Zeroize, ZeroizeOnDrop)]
@@ -166,7 +164,7 @@ fn seal(head: &[u8; 32], key: &[u8; 16], fragment: &[u8]) -> Vec<u8> {
 fn derive(shared: &[u8; 32]) -> Zeroizing<[u8; 16]> {
     let mut key = Zeroizing::new([0; 16]);
     // Fails only for outputs of thousands of bytes.
-    let derived = Hkdf::new(None, shared).expand(&[], &mut key[..]);
+    let derived = Blake3Hkdf::new(None, shared).expand(&[], &mut key[..]);
     debug_assert!(derived.is_ok(), "sixteen bytes can be derived");
     key
 }
