@@ -256,7 +256,7 @@ export class MixClient extends EventTarget {
     this.#session = session;
     this.#attempt = null;
     this.#address = address;
-    this.#gateway = gatewayInfo(gateway);
+    this.#gateway = gateway ? gatewayInfo(gateway) : null;
     attempt.succeed();
     globalThis.addEventListener?.('online', this.#onOnline);
     globalThis.addEventListener?.('pagehide', this.#onPageHide);
@@ -430,7 +430,7 @@ export class MixClient extends EventTarget {
 interface Opened {
   session: Session;
   address: MixAddress;
-  gateway: GatewayData;
+  gateway: GatewayData | undefined;
 }
 
 /** One closing, from `close` to the end of the worker. */

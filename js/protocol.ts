@@ -141,7 +141,7 @@ export type Op = Request['op'];
 /** What each request is answered with. */
 export interface Answers {
   /** When the link is up for the first time. After an error answer the worker is of no more use. */
-  open: { address: string; gateway: GatewayData };
+  open: { address: string; gateway?: GatewayData };
   /** When the message is in the queue. After an error answer no event about the message follows. */
   send: object;
   cancel: object;
