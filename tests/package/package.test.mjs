@@ -9,47 +9,30 @@ import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { promisify } from 'node:util';
 import * as esbuild from 'esbuild';
-import { chromium } from 'playwright-core';
 import * as vite from 'vite';
-import { buildDevnet, startDevnet } from '../../scripts/lib/devnet.mjs';
 import { root } from '../../scripts/lib/paths.mjs';
 import { freePorts } from '../../scripts/lib/ports.mjs';
-import { stopAll } from '../../scripts/lib/processes.mjs';
-import { find, toolEnv } from '../../scripts/lib/tools.mjs';
+import { toolEnv } from '../../scripts/lib/tools.mjs';
+import {
+  APP,
+  HTML,
+  NOBODY,
+  POLICY,
+  attempt,
+  devnet,
+  shutDown,
+  startUp,
+  talksToItself,
+  withPage,
+  withPageAt,
+} from './harness.mjs';
 import { serve } from './server.mjs';
 
 const execute = promisify(execFile);
 
-/** What the README says that a site with a strict content policy needs. */
-const POLICY = "default-src 'none'; script-src 'self' 'wasm-unsafe-eval'; worker-src 'self'; connect-src";
-
-/** Nobody listens on port 9, and browsers do not even ask there. */
-const NOBODY = 'http://127.0.0.1:9/api';
-
-/** The page's half of each test: a function it can call with an expression over the package. */
-const APP = `
-import * as mixlet from 'mixlet';
-const { MixClient } = mixlet;
-window.mixlet = mixlet;
-window.attempt = async (options) => {
-  const client = new MixClient({ storage: 'memory', ...options });
-  try {
-    const address = await client.connect({ timeoutMs: 20_000 });
-    return { address, client };
-  } catch (error) {
-    return { code: error.code, name: error.name, isMixError: error instanceof mixlet.MixError, message: error.message };
-  }
-};
-window.ready = true;
-`;
-const HTML =
-  '<!doctype html><meta charset="utf-8"><link rel="icon" href="data:,"><script type="module" src="./app.js"></script>';
-
 let folder;
 let tarball;
 let files;
-let browser;
-let devnet;
 
 before(async () => {
   assert.ok(existsSync(join(root, 'dist', 'mixlet.wasm')), 'dist/ is empty; run npm run build first');
@@ -58,16 +41,11 @@ before(async () => {
   const [packed] = JSON.parse(stdout);
   tarball = join(folder, packed.filename);
   files = packed.files.map(({ path }) => path);
-  devnet = await startDevnet(await buildDevnet(), ['--forget'], {});
-  browser = await chromium.launch({
-    executablePath: find('chromium') ?? undefined,
-    args: ['--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking'],
-  });
+  await startUp();
 });
 
 after(async () => {
-  await browser?.close();
-  await stopAll();
+  await shutDown();
   await rm(folder, { recursive: true, force: true });
 });
 
@@ -347,53 +325,6 @@ async function emptyProject(name) {
 async function writeApp(project) {
   await writeFile(join(project, 'app.js'), APP);
   await writeFile(join(project, 'index.html'), HTML);
-}
-
-async function withPage(site, options, use, pageOptions) {
-  const server = await serve(site, options);
-  try {
-    await withPageAt(server.url, use, pageOptions);
-  } finally {
-    await server.close();
-  }
-}
-
-/** Opens the page and fails on anything in its console but the browser's own lines about the network. */
-async function withPageAt(url, use, { ignore } = {}) {
-  const context = await browser.newContext();
-  const lines = [];
-  try {
-    const page = await context.newPage();
-    page.on('console', (message) => lines.push(`${message.type()}: ${message.text()}`));
-    page.on('pageerror', (error) => lines.push(`uncaught: ${error.message}`));
-    await page.goto(url);
-    await page.waitForFunction(() => window.ready, null, { timeout: 20_000 });
-    await use(page);
-  } finally {
-    await context.close();
-  }
-  const ours = lines.filter((line) => !/Failed to load resource|ERR_|CORS policy/.test(line) && !ignore?.test(line));
-  assert.deepEqual(ours, []);
-}
-
-const attempt = (page, options) =>
-  page.evaluate(async (options) => {
-    const { client, ...result } = await window.attempt(options);
-    await client?.close({ drain: false });
-    return result;
-  }, options);
-
-async function talksToItself(page) {
-  const text = await page.evaluate(async (directory) => {
-    const { client, address, code } = await window.attempt({ network: { directories: [directory] } });
-    if (!client) return code;
-    const messages = client.messages();
-    await client.send(address, 'to myself').delivered;
-    const { value } = await messages.next();
-    await client.close({ drain: false });
-    return value.text();
-  }, devnet.info.directory);
-  assert.equal(text, 'to myself');
 }
 
 function npm(cwd, ...args) {
