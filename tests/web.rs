@@ -9,6 +9,8 @@
 
 wasm_bindgen_test::wasm_bindgen_test_configure!(run_in_dedicated_worker);
 
+#[path = "web/alarm.rs"]
+mod alarm;
 #[path = "web/clock.rs"]
 mod clock;
 #[path = "web/convert.rs"]

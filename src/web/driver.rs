@@ -18,6 +18,7 @@ use futures_util::{FutureExt, Stream, StreamExt};
 use gloo_timers::future::TimeoutFuture;
 use wasm_bindgen::JsValue;
 
+use super::alarm::Alarm;
 use super::clock::Clock;
 use super::convert::{self, Command, Failure, OpenOptions, Outgoing, Post, RequestId};
 use super::fetch::fetch;
@@ -60,7 +61,9 @@ struct Driver {
     writer: Writer,
     /// Sends the engine had no room for.
     waiting: Waiting,
-    alarm: Option<Alarm>,
+    alarm: Alarm,
+    /// The moment it is set for.
+    alarm_at: Option<Instant>,
     /// The `open` that is not answered yet.
     opening: Option<RequestId>,
     /// Our address, once the link is up.
@@ -80,12 +83,6 @@ struct Closing {
     deadline: Instant,
     /// The engine has been told. Before, sends are still waiting for room in it.
     begun: bool,
-}
-
-/// The one timer, armed for one moment.
-struct Alarm {
-    at: Instant,
-    future: TimeoutFuture,
 }
 
 /// A finished chore.
@@ -118,7 +115,8 @@ impl Driver {
             chores: FuturesUnordered::new(),
             writer: Writer::new(store.map(Rc::new)),
             waiting: Waiting::default(),
-            alarm: None,
+            alarm: Alarm::new(),
+            alarm_at: None,
             opening: Some(opening),
             address: None,
             closing: None,
@@ -395,16 +393,11 @@ impl Driver {
                 }
                 None => Poll::Pending,
             },
-            1 => match &mut self.alarm {
-                Some(alarm) => {
-                    let at = alarm.at;
-                    let fired = alarm.future.poll_unpin(context).is_ready();
-                    if !fired {
-                        return Poll::Pending;
-                    }
-                    self.alarm = None;
-                    Poll::Ready(Input::Alarm(at))
-                }
+            1 => match self.alarm_at {
+                Some(at) => self.alarm.poll(context).map(|()| {
+                    self.alarm_at = None;
+                    Input::Alarm(at)
+                }),
                 None => Poll::Pending,
             },
             2 => match Pin::new(&mut self.chores).poll_next(context) {
@@ -435,8 +428,9 @@ impl Driver {
             at = at.min(closing.deadline);
         }
         // One that fires too early costs a look. Setting it anew for each later deadline could go on for ever.
-        if self.alarm.as_ref().is_none_or(|alarm| at < alarm.at) {
-            self.alarm = Some(Alarm { at, future: TimeoutFuture::new(millis_up(at.since(now))) });
+        if self.alarm_at.is_none_or(|set| at < set) {
+            self.alarm.set(millis_up(at.since(now)));
+            self.alarm_at = Some(at);
         }
     }
 

@@ -7,6 +7,7 @@
 
 extern crate std;
 
+pub mod alarm;
 pub mod client;
 pub mod clock;
 pub mod convert;
