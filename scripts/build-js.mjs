@@ -22,6 +22,8 @@ const common = {
   format: 'esm',
   target: TARGET,
   platform: 'browser',
+  // Pages without a bundler load the files as they are; the maps lead back to readable code.
+  minify: true,
   sourcemap: true,
   sourcesContent: true,
   charset: 'utf8',
@@ -35,10 +37,8 @@ await entry(async () => {
   rmSync(dist, { recursive: true, force: true });
   mkdirSync(dist);
   await Promise.all([
-    // Applications bundle and shrink this one themselves; readable code serves them better.
     build({ ...common, entryPoints: ['js/index.ts'], outfile: 'dist/index.js' }),
-    // This one is mostly copied as it is.
-    build({ ...common, entryPoints: ['js/worker.ts'], outfile: 'dist/worker.js', minify: true }),
+    build({ ...common, entryPoints: ['js/worker.ts'], outfile: 'dist/worker.js' }),
     declarations(),
   ]);
   copyFileSync(wasm, join(dist, 'mixlet.wasm'));
