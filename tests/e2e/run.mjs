@@ -14,6 +14,7 @@ import { Report } from './lib/report.mjs';
 import { serveSite } from './lib/site.mjs';
 import { badInput } from './parts/bad-input.mjs';
 import { faults } from './parts/faults.mjs';
+import { interop } from './parts/interop.mjs';
 import { record } from './parts/record.mjs';
 import { shape } from './parts/shape.mjs';
 import { talk } from './parts/talk.mjs';
@@ -34,6 +35,7 @@ const PARTS = {
   },
   record,
   faults,
+  interop,
   shape,
   'bad input': badInput,
 };
@@ -41,7 +43,7 @@ const PARTS = {
 const LANES = {
   Chromium: [
     ['talk', 'two browsers', 'faults'],
-    ['shape', 'record', 'bad input'],
+    ['shape', 'record', 'interop', 'bad input'],
   ],
   Firefox: [['talk'], ['shape']],
 };
