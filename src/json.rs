@@ -7,7 +7,13 @@ use alloc::vec::Vec;
 use serde::de::value::MapAccessDeserializer;
 use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
-/// Reads a `T` from an object. Derived readers alone would also take an array with the fields in order.
+/// Whether JSON text is an object rather than something else: derived readers alone would also take an array with the
+/// fields in order.
+pub(crate) fn is_object(text: &[u8]) -> bool {
+    text.iter().find(|byte| !matches!(byte, b' ' | b'\t' | b'\n' | b'\r')) == Some(&b'{')
+}
+
+/// As [`is_object`] for what is inside of other JSON. Derived readers alone would also take an array with the fields in order.
 pub(crate) struct Object<T>(pub T);
 
 impl<'de, T: Deserialize<'de>> Deserialize<'de> for Object<T> {

@@ -252,11 +252,11 @@ impl Outbound {
 
     /// Draws set ids that no unfinished message has: there are only 31 bits.
     pub(super) fn draw_sets(&self, count: usize, rng: &mut dyn CryptoRng) -> Vec<SetId> {
+        // The largest message has fewer than a hundred sets.
         let mut ids = Vec::with_capacity(count);
-        let mut drawn = BTreeSet::new();
         while ids.len() < count {
             let id = SetId::random(rng);
-            if !self.by_set.contains_key(&id) && drawn.insert(id) {
+            if !self.by_set.contains_key(&id) && !ids.contains(&id) {
                 ids.push(id);
             }
         }

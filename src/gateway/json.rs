@@ -7,11 +7,11 @@ use alloc::vec::Vec;
 use base64ct::{Base64, Encoding};
 use serde::de::{Deserialize, DeserializeOwned, Deserializer, Error, SeqAccess, Visitor};
 
-use crate::json::Object;
+use crate::json::is_object;
 
 /// Reads the whole of `text` as one object.
 pub(super) fn object<T: DeserializeOwned>(text: &str) -> Option<T> {
-    serde_json::from_str::<Object<T>>(text).ok().map(|object| object.0)
+    if is_object(text.as_bytes()) { serde_json::from_str(text).ok() } else { None }
 }
 
 /// A byte array: in JSON an array of integers from 0 to 255, of at most `MAX` elements.

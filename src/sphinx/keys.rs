@@ -11,6 +11,7 @@ use alloc::boxed::Box;
 
 use curve25519_dalek::scalar::{Scalar, clamp_integer};
 use hkdf::Hkdf;
+use mixlet_curve::{BaseTable, KeyTable, Point, ladder};
 use once_cell::race::OnceBox;
 use rand_core::CryptoRng;
 use sha2::Sha256;
@@ -20,10 +21,6 @@ use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
 
 use crate::limits;
 
-use super::curve::{
-    edwards::{Comb, Point},
-    montgomery::ladder,
-};
 use super::params::{PAYLOAD_KEY_LEN, PAYLOAD_SEED_LEN};
 use super::{SphinxError, Version};
 
@@ -79,7 +76,7 @@ impl NodePublicKey {
             self.prepare();
         }
         match self.table.get() {
-            Some(table) => table.comb.multiply(eighth.as_bytes()).to_u(),
+            Some(table) => table.multiples.multiply(eighth.as_bytes()),
             None => ladder(&self.bytes, eighth.as_bytes()),
         }
     }
@@ -107,7 +104,7 @@ impl fmt::Debug for NodePublicKey {
 
 /// The multiples of eight times a node's key. All tables there are count against one limit.
 struct NodeTable {
-    comb: Comb<NODE_TABLE_PARTS>,
+    multiples: KeyTable,
 }
 
 impl NodeTable {
@@ -116,7 +113,7 @@ impl NodeTable {
         LIVE_TABLES.fetch_update(Ordering::Relaxed, Ordering::Relaxed, room).ok()?;
         // On the twist is no table, but neither is a key.
         let point = Point::from_u(key).unwrap_or(Point::IDENTITY);
-        Some(Self { comb: Comb::new(point.double_times(3)) })
+        Some(Self { multiples: KeyTable::new(point.double_times(3)) })
     }
 }
 
@@ -337,9 +334,9 @@ fn eighth_of_clamped(bytes: &[u8; 32]) -> Scalar {
 fn multiply_base(eighth: &Scalar) -> [u8; 32] {
     let table = BASE_TABLE.get_or_init(|| {
         let base = Point::from_u(&X25519_BASEPOINT_BYTES).unwrap_or(Point::IDENTITY);
-        Box::new(Comb::new(base.double_times(3)))
+        Box::new(BaseTable::new(base.double_times(3)))
     });
-    table.multiply(eighth.as_bytes()).to_u()
+    table.multiply(eighth.as_bytes())
 }
 
 /// HKDF-SHA256.
@@ -349,11 +346,9 @@ fn expand(salt: Option<&[u8]>, secret: &[u8], info: &[u8], out: &mut [u8]) {
 }
 
 /// Made when it is first needed, which takes a fraction of a millisecond: it would make the file a quarter larger.
-static BASE_TABLE: OnceBox<Comb<32>> = OnceBox::new();
+static BASE_TABLE: OnceBox<BaseTable> = OnceBox::new();
 static LIVE_TABLES: AtomicUsize = AtomicUsize::new(0);
 
-/// 8 parts of 960 bytes. Four times as many would make a multiplication a quarter cheaper and a table twice as dear.
-const NODE_TABLE_PARTS: usize = 8;
 const HOP_KEYS_INFO: &[u8] =
     b"Dwste mou enan moxlo arketa makru kai ena upomoxlio gia na ton topothetisw kai tha kinisw thn gh.";
 const PAYLOAD_KEY_SALT: &[u8] = b"sphinx-payload-key-V01-CS01-HKDF:SHA256-SALT";

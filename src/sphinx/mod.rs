@@ -8,7 +8,6 @@
 //! Invariants: a [`Packet`] has one of the five sizes; a [`NodePublicKey`] generates the whole prime-order group; a
 //! [`Checked`] packet carried a valid MAC; a [`Surb`] is gone once it was used. Bytes from outside never panic.
 
-mod curve;
 mod delay;
 mod frame;
 pub mod header;

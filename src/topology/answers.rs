@@ -12,7 +12,7 @@ use super::build::{Candidate, Parts, Roles};
 use super::node::{Entry, checked_hostname};
 use super::{Policy, Schedule, Topology, TopologyError};
 use crate::date;
-use crate::json::{Capped, Object};
+use crate::json::{Capped, Object, is_object};
 use crate::limits;
 use crate::sphinx::NodeAddress;
 
@@ -162,7 +162,10 @@ pub(super) fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, TopologyError
     if body.len() > limits::DIRECTORY_BODY_MAX {
         return Err(TopologyError::TooLong(body.len()));
     }
-    serde_json::from_slice::<Object<T>>(body).map(|object| object.0).map_err(|_| TopologyError::Malformed)
+    if !is_object(body) {
+        return Err(TopologyError::Malformed);
+    }
+    serde_json::from_slice(body).map_err(|_| TopologyError::Malformed)
 }
 
 /// Exactly 32 bytes of base58.

@@ -118,7 +118,12 @@ impl Parts<'_> {
 impl Topology {
     /// The identities of all nodes.
     fn identities(&self) -> BTreeSet<GatewayId> {
-        self.layers.iter().flatten().map(|node| node.id).chain(self.gateways.keys().copied()).collect()
+        // One by one: collecting sorts first, and a sort of its own for each type is much code.
+        let mut identities = BTreeSet::new();
+        for id in self.layers.iter().flatten().map(|node| node.id).chain(self.gateways.keys().copied()) {
+            identities.insert(id);
+        }
+        identities
     }
 }
 
@@ -129,7 +134,11 @@ impl<'a> KnownKeys<'a> {
     fn new(previous: Option<&'a Topology>) -> Self {
         let mix = previous.iter().flat_map(|topology| topology.layers.iter().flatten()).map(|node| &node.key);
         let rest = previous.iter().flat_map(|topology| topology.gateways.values()).map(|node| &node.key);
-        Self(mix.chain(rest).map(|key| (key.as_bytes(), key)).collect())
+        let mut known = BTreeMap::new();
+        for key in mix.chain(rest) {
+            known.insert(key.as_bytes(), key);
+        }
+        Self(known)
     }
 
     fn checked(&self, bytes: &[u8; 32]) -> Option<NodePublicKey> {

@@ -154,7 +154,7 @@ impl AffineCached {
 /// A number is written with 64 digits from -8 to 8 to the base of 16. Table t holds 1 to 8 times `16^(STEP * t)` times the
 /// point, where `STEP = 64 / TABLES`, and serves the digits from `STEP * t` on: their sums for one remainder after the
 /// other are put together with four doublings between them. More tables are more memory and fewer doublings.
-pub struct Comb<const TABLES: usize>(Box<[[AffineCached; 8]]>);
+pub(crate) struct Comb<const TABLES: usize>(Box<[[AffineCached; 8]]>);
 
 impl<const TABLES: usize> Comb<TABLES> {
     const STEP: usize = DIGITS / TABLES;
@@ -206,6 +206,41 @@ impl<const TABLES: usize> Comb<TABLES> {
             }
         }
         sum
+    }
+}
+
+/// The table of a key that is used again and again: 8 parts of 960 bytes. Four times as many would make a
+/// multiplication a quarter cheaper and the table twice as dear.
+pub struct KeyTable(Comb<8>);
+
+impl KeyTable {
+    /// Prepares the multiples of `point`.
+    #[inline(never)]
+    pub fn new(point: Point) -> Self {
+        Self(Comb::new(point))
+    }
+
+    /// The u-coordinate of `scalar` times the point, in constant time. `scalar` is little-endian and below 2^253.
+    #[inline(never)]
+    pub fn multiply(&self, scalar: &[u8; 32]) -> [u8; 32] {
+        self.0.multiply(scalar).to_u()
+    }
+}
+
+/// The table of the base point, which every packet needs: 32 parts of 960 bytes.
+pub struct BaseTable(Comb<32>);
+
+impl BaseTable {
+    /// Prepares the multiples of `point`.
+    #[inline(never)]
+    pub fn new(point: Point) -> Self {
+        Self(Comb::new(point))
+    }
+
+    /// As [`KeyTable::multiply`].
+    #[inline(never)]
+    pub fn multiply(&self, scalar: &[u8; 32]) -> [u8; 32] {
+        self.0.multiply(scalar).to_u()
     }
 }
 
