@@ -14,8 +14,11 @@ const RATE = 55;
 /** Only gross failures fail: machines that run tests are busy. */
 const TOLERANCE = 0.3;
 
-/** Standard deviation of the gaps over their mean: 0 for a clockwork, 1 for random times, more where the machine halts. */
-const VARIATION = { least: 0.7, most: 2 };
+/**
+ * Standard deviation of the gaps over their mean: 0 for a clockwork, 1 for random times, more where the machine halts,
+ * which has no bound on a busy one: it is printed.
+ */
+const VARIATION_LEAST = 0.7;
 
 const LARGE = 1_000_000;
 
@@ -51,7 +54,7 @@ export async function shape({ test, need }, name, { site, browser }) {
           `${rate.toFixed(1)} frames/s of ${[...lengths]} B, gaps ${(mean(gaps) / 1000).toFixed(2)} ms on average, ` +
           `variation ${spread.toFixed(2)}, distance to exponential ${distance.toFixed(3)}`;
         expect(Math.abs(rate / RATE - 1) <= TOLERANCE, figures);
-        expect(spread >= VARIATION.least && spread <= VARIATION.most, figures);
+        expect(spread >= VARIATION_LEAST, figures);
         return figures;
       });
     }
