@@ -3,7 +3,7 @@
 //! Queues hold plaintext fragments, never packets. A fragment is in one of four places: not sent yet (behind its
 //! message's cursor), in flight (with a deadline), waiting to go again, or acknowledged.
 
-use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
+use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 
 use rand_core::CryptoRng;
@@ -11,24 +11,25 @@ use rand_core::CryptoRng;
 use super::output::{MessageId, Priority};
 use crate::limits;
 use crate::message::{Address, FragmentId, Fragments, ReplySurb, SET_FRAGMENTS_MAX, SenderTag, SetId};
+use crate::table::{Table, TableSet};
 use crate::time::{Duration, Instant};
 
 /// All messages that are not finished.
 #[derive(Default)]
 pub(super) struct Outbound {
-    messages: BTreeMap<MessageKey, Message>,
-    by_id: BTreeMap<MessageId, MessageKey>,
+    messages: Table<MessageKey, Message>,
+    by_id: Table<MessageId, MessageKey>,
     /// Which message a set belongs to, and which of its sets it is.
-    by_set: BTreeMap<SetId, (MessageKey, usize)>,
+    by_set: Table<SetId, (MessageKey, usize)>,
     /// Messages with fragments that were never sent, by class. Keys of finished messages are skipped when met.
     queues: [VecDeque<MessageKey>; CLASS_COUNT],
     /// Fragments that go again. Those acknowledged in the meantime are skipped when met.
     again: VecDeque<FragmentKey>,
-    in_flight: BTreeMap<FragmentId, InFlight>,
-    ack_deadlines: BTreeSet<(Instant, FragmentId)>,
+    in_flight: Table<FragmentId, InFlight>,
+    ack_deadlines: TableSet<(Instant, FragmentId)>,
     /// Deadlines in wall time, and those that stand still while the link is down.
-    wall_deadlines: BTreeSet<(Instant, MessageKey)>,
-    link_deadlines: BTreeSet<(Instant, MessageKey)>,
+    wall_deadlines: TableSet<(Instant, MessageKey)>,
+    link_deadlines: TableSet<(Instant, MessageKey)>,
     bytes: usize,
     next_key: u64,
     turn: u32,
@@ -467,7 +468,7 @@ impl Outbound {
     /// The link was down, or the machine asleep, for this long: everything that waits for acks gets that time back.
     pub(super) fn shift(&mut self, by: Duration) {
         self.ack_deadlines.clear();
-        for (id, flight) in &mut self.in_flight {
+        for (id, flight) in self.in_flight.iter_mut() {
             flight.deadline += by;
             flight.sent_at += by;
             self.ack_deadlines.insert((flight.deadline, *id));
@@ -484,7 +485,7 @@ impl Outbound {
 
     /// What left shortly before the link broke most likely never arrived: its deadline becomes `at`.
     pub(super) fn hurry(&mut self, sent_since: Instant, at: Instant) {
-        for (id, flight) in &mut self.in_flight {
+        for (id, flight) in self.in_flight.iter_mut() {
             if flight.sent_at >= sent_since && flight.deadline > at {
                 self.ack_deadlines.remove(&(flight.deadline, *id));
                 flight.deadline = at;

@@ -1,7 +1,7 @@
 //! Both sides of answering: SURBs we hold of strangers, and the keys of SURBs we gave out.
 
 use alloc::boxed::Box;
-use alloc::collections::{BTreeMap, VecDeque};
+use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 
 use rand_core::CryptoRng;
@@ -10,16 +10,17 @@ use super::forge::HeldSurb;
 use crate::limits;
 use crate::message::{Address, KeyDigest, ReplyKey, ReplySurb, SenderTag, SurbList};
 use crate::sphinx::RotationTag;
+use crate::table::Table;
 use crate::time::{Duration, Instant};
 
 /// The stock of SURBs, by the stranger who gave them, and our own reply keys, by whom we gave them to.
 #[derive(Default)]
 pub(super) struct Replies {
-    peers: BTreeMap<SenderTag, Peer>,
+    peers: Table<SenderTag, Peer>,
     held: usize,
-    conversations: BTreeMap<Address, Conversation>,
-    by_tag: BTreeMap<SenderTag, Address>,
-    keys: BTreeMap<KeyDigest, OwnKey>,
+    conversations: Table<Address, Conversation>,
+    by_tag: Table<SenderTag, Address>,
+    keys: Table<KeyDigest, OwnKey>,
     /// The same keys by age; used ones are skipped when met.
     by_age: VecDeque<(Instant, KeyDigest)>,
 }
@@ -78,7 +79,7 @@ impl Replies {
         }
         let rotation = list.rotation;
         let arrived = u32::try_from(list.surbs.len()).unwrap_or(u32::MAX);
-        let peer = self.peers.entry(tag).or_insert_with(|| Peer {
+        let peer = self.peers.get_or_insert_with(tag, || Peer {
             surbs: VecDeque::new(),
             asked: 0,
             requests: 0,
