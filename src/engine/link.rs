@@ -440,6 +440,7 @@ impl Engine {
     fn thaw(&mut self, now: Instant) {
         let Some(since) = self.frozen_since.take() else { return };
         self.outbound.shift(now.since(since));
+        self.replies.shift(now.since(since));
         self.reassembler.note_sleep(now.since(since));
         if self.link.lost_at.take().is_some() {
             let tail = limits::LOST_TAIL.max(self.rtt.mean());
