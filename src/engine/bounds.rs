@@ -1,7 +1,7 @@
 //! How full each table is, and the name in [`crate::limits`] that holds it.
 
-use super::Engine;
 use super::unfinished::SURB_COST;
+use super::{Engine, PacketFormat};
 use crate::limits;
 
 /// A table or queue of the engine.
@@ -15,7 +15,7 @@ pub struct Bound {
     pub limit: usize,
 }
 
-impl Engine {
+impl<P: PacketFormat> Engine<P> {
     /// All tables and queues that strangers or the user can fill, with their limits. Cheap enough to be called after
     /// every step of a simulation.
     ///

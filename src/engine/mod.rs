@@ -19,6 +19,7 @@ mod config;
 mod conversations;
 mod directory;
 mod forge;
+mod format;
 mod inbound;
 mod link;
 mod outbound;
@@ -34,11 +35,13 @@ mod window;
 use alloc::boxed::Box;
 use alloc::collections::VecDeque;
 use alloc::string::String;
+use core::marker::PhantomData;
 
 use rand_core::CryptoRng;
 
 pub use bounds::Bound;
 pub use config::{Config, ConfigError, Reconnect, Traffic};
+pub use format::{PacketFormat, Sphinx};
 pub use output::{
     Code, Event, FetchError, FetchId, Frame, Incoming, LinkId, MessageId, Outgoing, Overflow, Phase, Priority,
     Recipient, Record, Replies, Request, SendError, SendOptions, State,
@@ -65,7 +68,7 @@ use unfinished::{
 use window::Window;
 
 /// One client.
-pub struct Engine {
+pub struct Engine<P: PacketFormat = Sphinx> {
     config: Config,
     identity: Identity,
     registration: Option<Registration>,
@@ -103,7 +106,7 @@ pub struct Engine {
     replies: replies::Replies,
     conversations: conversations::Conversations,
     /// The rotation that ended, and when what was made for it dies.
-    ended_rotation: Option<(RotationTag, Instant, Instant)>,
+    ended_rotation: Option<(RotationTag, Instant)>,
 
     // what is said
     requests: VecDeque<Request>,
@@ -116,6 +119,7 @@ pub struct Engine {
     now: Instant,
     /// Since when the clocks of acks and messages stand still, because no link is up.
     frozen_since: Option<Instant>,
+    format: PhantomData<fn() -> P>,
 }
 
 /// `close` was called.
@@ -126,7 +130,7 @@ struct Closing {
     done: bool,
 }
 
-impl Engine {
+impl<P: PacketFormat> Engine<P> {
     /// A client that is idle until [`Self::connect`]. `registration` is what the store held of an earlier run.
     pub fn new(
         config: Config,
@@ -174,6 +178,7 @@ impl Engine {
             round_trips: RoundTrips::default(),
             now,
             frozen_since: Some(now),
+            format: PhantomData,
         }
     }
 
@@ -424,7 +429,7 @@ impl Engine {
             self.reassembler.next_deadline(),
             self.replies.next_sweep(),
             self.conversations.next_sweep(),
-            self.ended_rotation.map(|(_, _, at)| at),
+            self.ended_rotation.map(|(_, at)| at),
             self.closing.filter(|closing| !closing.done).map(|closing| closing.deadline),
         ]
         .into_iter()
@@ -522,26 +527,35 @@ impl Engine {
         }
         self.topology = Some(topology);
         self.drop_ahead();
-        self.outbound.unpark_routeless(self.directory.generation());
+        self.outbound.unpark_all(self.directory.generation());
         self.link_new_topology(now);
     }
 
     /// The nodes have new keys. With the next ones in line those before work on for an epoch; otherwise more than one
     /// rotation has passed unseen, and nothing that was made before is of use.
     fn rotated(&mut self, ended: RotationTag, next_in_line: bool, epoch: Duration, now: Instant) {
-        if let Some((tag, changed, _)) = self.ended_rotation.take() {
-            self.stats.dropped.surb += u64::from(self.replies.end_rotation(tag, changed));
+        if let Some((earlier, _)) = self.ended_rotation.take() {
+            self.end_rotation(Some(earlier));
         }
         self.conversations.rotated();
         self.outbound.drop_surbs();
         if next_in_line {
-            self.ended_rotation = Some((ended, now, now + epoch));
-            if self.config.ask_for_more {
-                self.replies.rotated(epoch, now, &mut *self.rng);
-            }
+            self.ended_rotation = Some((ended, now + epoch));
+            self.replies.rotated(epoch, self.config.ask_for_more, now, &mut *self.rng);
         } else {
-            self.stats.dropped.surb += u64::from(self.replies.drop_all());
+            self.end_rotation(None);
         }
+    }
+
+    fn end_rotation(&mut self, ended: Option<RotationTag>) {
+        self.stats.dropped.surb += u64::from(self.replies.end_rotation(ended));
+    }
+
+    /// Which tags packets can travel under now, with the ack that has the tag of the packet that brings it.
+    fn usable_rotations(&self) -> impl Fn(RotationTag) -> bool + use<P> {
+        let (present, ended) = (self.rotation(), self.ended_rotation.map(|(tag, _)| tag));
+        let unknown = RotationTag::Unknown;
+        move |tag| present == unknown || tag == unknown || tag == present || Some(tag) == ended
     }
 
     fn rotation(&self) -> RotationTag {
@@ -585,11 +599,8 @@ impl Engine {
         self.stats.dropped.expired += self.reassembler.expire(now) as u64;
         self.stats.dropped.surb += u64::from(self.replies.expire(now));
         self.conversations.expire(now);
-        if let Some((tag, changed, at)) = self.ended_rotation
-            && at <= now
-        {
-            self.ended_rotation = None;
-            self.stats.dropped.surb += u64::from(self.replies.end_rotation(tag, changed));
+        if let Some((tag, _)) = self.ended_rotation.take_if(|(_, at)| *at <= now) {
+            self.end_rotation(Some(tag));
         }
         self.report_evictions();
     }

@@ -508,10 +508,18 @@ impl Outbound {
         }
     }
 
-    /// Lets the messages try again that had no route with an older topology.
-    pub(super) fn unpark_routeless(&mut self, generation: u64) {
-        let old = |message: &Message| matches!(message.parked, Some(Parked::NoRoute(seen)) if seen < generation);
+    /// Lets the messages try again that had no route with an older topology, and those that had no SURB.
+    pub(super) fn unpark_all(&mut self, generation: u64) {
+        let old = |message: &Message| match message.parked {
+            Some(Parked::NoRoute(seen)) => seen < generation,
+            Some(Parked::NoSurbs) => true,
+            None => false,
+        };
         let keys: Vec<_> = self.messages.iter().filter(|(_, message)| old(message)).map(|(key, _)| *key).collect();
+        for backlog in self.backlogs.values_mut() {
+            backlog.dry = false;
+            backlog.parked.clear();
+        }
         for key in keys {
             self.unpark(key);
         }

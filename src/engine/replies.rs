@@ -29,6 +29,8 @@ pub(super) struct Replies {
     timers: BTreeSet<(Instant, SenderTag)>,
     held: usize,
     sweep: Option<Instant>,
+    /// When the nodes last had new keys.
+    rotated: Instant,
     /// Peers that had to make room since the engine last asked.
     gone: Vec<SenderTag>,
 }
@@ -134,18 +136,24 @@ impl Replies {
         u32::try_from(held - self.held).unwrap_or(u32::MAX)
     }
 
-    /// Takes a SURB of this peer, for a fragment beside which so much else waits and is under way, or for a request.
-    pub(super) fn take(&mut self, tag: SenderTag, load: Load, for_request: bool, may_ask: bool, now: Instant) -> Stock {
+    /// Takes a SURB of this peer of a rotation that is `usable`, if so many are left then.
+    pub(super) fn take(
+        &mut self,
+        tag: SenderTag,
+        reserve: usize,
+        usable: impl Fn(RotationTag) -> bool,
+        now: Instant,
+    ) -> Stock {
         let Some(peer) = self.peers.get_mut(&tag) else { return Stock::Unknown };
         while peer.surbs.front().is_some_and(|surb| now.since(surb.since) >= limits::SURB_AGE_MAX) {
             peer.surbs.pop_front();
             self.held -= 1;
         }
-        let reserve = if for_request || !may_ask { 0 } else { reserve(load.waiting + load.in_flight + 1) };
-        if peer.surbs.len() <= reserve {
+        let mut places = (0..).zip(&peer.surbs).filter(|(_, surb)| usable(surb.rotation)).map(|(place, _)| place);
+        let (first, has_more) = (places.next(), reserve == 0 || places.nth(reserve - 1).is_some());
+        let Some(stocked) = first.filter(|_| has_more).and_then(|first| peer.surbs.remove(first)) else {
             return Stock::Waiting;
-        }
-        let Some(stocked) = peer.surbs.pop_front() else { return Stock::Waiting };
+        };
         self.held -= 1;
         peer.used = peer.used.saturating_add(1);
         let Stocked { key, surb, rotation, .. } = stocked;
@@ -154,7 +162,7 @@ impl Replies {
 
     /// How many of the fragments that wait the stock is good for.
     pub(super) fn room(&self, tag: &SenderTag, load: Load, may_ask: bool) -> usize {
-        let reserve = if may_ask { reserve(load.waiting + load.in_flight) } else { 0 };
+        let reserve = if may_ask { reserve_for(load.waiting + load.in_flight) } else { 0 };
         self.stock_of(tag).saturating_sub(reserve)
     }
 
@@ -211,7 +219,7 @@ impl Replies {
         let (least, aim) = if peer.used as usize >= limits::SURBS_RESERVE_COUNT {
             (limits::SURBS_RESERVE_COUNT + in_flight * 2, limits::SURBS_RESERVE_COUNT + in_flight * 4)
         } else {
-            (reserve(waiting + in_flight), limits::SURBS_RESERVE_COUNT)
+            (reserve_for(waiting + in_flight), limits::SURBS_RESERVE_COUNT)
         };
         let has = peer.surbs.len() + peer.asked as usize;
         let missing = if has < (waiting + least).min(limits::SURBS_WANTED_MAX) {
@@ -304,9 +312,10 @@ impl Replies {
 
     /// The nodes have new keys. The SURBs that are here work for a while yet; peers in conversation are asked for new
     /// ones in the first half of that time, at times of our own choosing and not all at once.
-    pub(super) fn rotated(&mut self, lasts: Duration, now: Instant, rng: &mut dyn CryptoRng) {
+    pub(super) fn rotated(&mut self, lasts: Duration, may_ask: bool, now: Instant, rng: &mut dyn CryptoRng) {
+        self.rotated = now;
         for (tag, peer) in self.peers.iter_mut() {
-            if !peer.answered || peer.surbs.is_empty() {
+            if !may_ask || !peer.answered || peer.surbs.is_empty() {
                 continue;
             }
             peer.renew = u32::try_from(peer.surbs.len()).unwrap_or(u32::MAX).min(limits::SURBS_FIRST);
@@ -317,22 +326,19 @@ impl Replies {
         }
     }
 
-    /// A rotation is over, so that what was made for it leads nowhere, as does what came before it was known to end
-    /// and does not say what it was made for. Answers how many SURBs were dropped.
-    pub(super) fn end_rotation(&mut self, ended: RotationTag, changed: Instant) -> u32 {
+    /// A rotation is over, or with `None` all before the present one: what was made for it leads nowhere, nor does what
+    /// came before it ended and does not say what it was made for. Answers how many SURBs were dropped.
+    pub(super) fn end_rotation(&mut self, ended: Option<RotationTag>) -> u32 {
         for peer in self.peers.values_mut() {
             peer.renew = 0;
         }
-        self.drop_stock(|surb| match surb.rotation {
-            // The next rotation with the same tag begins long after this.
-            RotationTag::Unknown => surb.since < changed,
-            tag => tag == ended,
+        let rotated = self.rotated;
+        // The next rotation with the same tag begins long after this.
+        self.drop_stock(|surb| match (ended, surb.rotation) {
+            (None, _) => true,
+            (Some(_), RotationTag::Unknown) => surb.since < rotated,
+            (Some(ended), rotation) => rotation == ended,
         })
-    }
-
-    /// Nothing of what is here can be of the present rotation. Answers how many SURBs were dropped.
-    pub(super) fn drop_all(&mut self) -> u32 {
-        self.drop_stock(|_| true)
     }
 
     fn drop_stock(&mut self, dead: impl Fn(&Stocked) -> bool) -> u32 {
@@ -349,7 +355,7 @@ impl Replies {
 
 /// How many of a peer's SURBs are for requests only, with so many fragments not acknowledged. A single one may have the
 /// last: were it kept, all that could be sent is a request.
-fn reserve(unacknowledged: usize) -> usize {
+pub(super) fn reserve_for(unacknowledged: usize) -> usize {
     unacknowledged.saturating_sub(1).min(limits::SURBS_RESERVE_COUNT)
 }
 

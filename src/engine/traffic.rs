@@ -1,14 +1,15 @@
 //! What leaves, and when: slots are served from one finished frame each, sealed right after the slot before.
 
 use alloc::vec::Vec;
+use core::marker::PhantomData;
 
-use super::Engine;
 use super::forge::{Forge, SealError, Sealed};
 use super::outbound::Next;
 use super::output::{Code, Event, Frame, LinkId, Outgoing, Phase};
 use super::pacing::Stream;
-use super::replies::{Due, Stock};
+use super::replies::{Due, Stock, reserve_for};
 use super::unfinished::{FragmentKey, Kind, Message, MessageKey, NewMessage, Parked, Stage, Target, Wants};
+use super::{Engine, PacketFormat};
 use crate::gateway;
 use crate::limits;
 use crate::message::{
@@ -38,7 +39,7 @@ pub(super) struct Ahead {
     cover: Option<Ready>,
 }
 
-impl Engine {
+impl<P: PacketFormat> Engine<P> {
     /// Serves the slots that are due. What leaves was sealed before; only where several slots are due at once the
     /// second is sealed now.
     pub(super) fn serve_slots(&mut self, now: Instant) {
@@ -256,8 +257,11 @@ impl Engine {
     /// stranger likes.
     fn take_surb(&mut self, tag: SenderTag, for_request: bool, now: Instant) -> Stock {
         let load = self.outbound.load_of(&tag);
+        let all_for_this = for_request || !self.config.ask_for_more;
+        let reserve = if all_for_this { 0 } else { reserve_for(load.waiting + load.in_flight + 1) };
+        let usable = self.usable_rotations();
         loop {
-            match self.replies.take(tag, load, for_request, self.config.ask_for_more, now) {
+            match self.replies.take(tag, reserve, &usable, now) {
                 Stock::Surb(held)
                     if !self.topology.as_ref().is_some_and(|known| known.is_first_layer(held.surb.first_hop())) =>
                 {
@@ -425,17 +429,18 @@ impl Engine {
         let with_rotation = self.session.as_ref()?.version >= gateway::VERSION_ROTATION;
         let shared = &self.registration.as_ref()?.shared;
         let plaintext = if with_rotation { sealed.packet.to_v2() } else { sealed.packet.to_v1() };
-        let data = gateway::seal_request(shared, &plaintext, with_rotation, &mut *self.rng);
+        let data = P::seal_request(shared, &plaintext, with_rotation, &mut *self.rng);
         Some(Ready { data, inside })
     }
 
-    pub(super) fn forge(&mut self) -> Option<Forge<'_>> {
+    pub(super) fn forge(&mut self) -> Option<Forge<'_, P>> {
         Some(Forge {
             topology: self.topology.as_ref()?,
             ack_key: &self.identity.ack,
             own: self.own.as_ref()?,
             traffic: &self.config.traffic,
             rng: &mut *self.rng,
+            format: PhantomData,
         })
     }
 }
