@@ -16,6 +16,7 @@ mod faults;
 mod oracle;
 mod run;
 mod schedule;
+mod strangers;
 mod transparent;
 pub mod trial;
 mod weather;
