@@ -466,8 +466,7 @@ impl<P: PacketFormat> Engine<P> {
         if now.since(self.now) >= limits::SLEEP_GAP && self.session.is_some() {
             let late = self.poll_timeout().map_or(Duration::ZERO, |asked| now.since(asked.max(self.now)));
             if late >= limits::SLEEP_GAP {
-                self.outbound.shift(late);
-                self.reassembler.note_sleep(late);
+                self.paused(late);
                 self.link.slept(now);
                 self.drop_ahead();
                 self.directory.hasten(now);
@@ -475,6 +474,15 @@ impl<P: PacketFormat> Engine<P> {
         }
         self.now = now;
         now
+    }
+
+    /// No link was up for this long, or the machine slept: what waits for acks and fragments gets that time back.
+    fn paused(&mut self, pause: Duration) {
+        self.outbound.shift(pause);
+        self.reassembler.note_sleep(pause);
+        for key in self.outbound.begin_anew(pause) {
+            self.give_up(key, Code::Timeout, Phase::Network);
+        }
     }
 
     fn refresh_topology(&mut self) {

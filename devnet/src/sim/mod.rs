@@ -62,6 +62,8 @@ pub struct SimWorld<F: NodeFormat> {
     next_connection: u64,
     directory: Directory,
     directory_up: bool,
+    /// When the present epoch ends, and nodes may change their keys.
+    epoch_end: Instant,
     /// The mix node with id n at place n − 1.
     mixes: Vec<MixNode<F>>,
     gateways: Vec<GatewayNode<F>>,
@@ -174,6 +176,7 @@ impl<F: NodeFormat> SimWorld<F> {
             next_connection: 0,
             directory: Directory { seed: Seed::from_bytes(key), mixes, gateways: gateways.clone(), clock },
             directory_up: true,
+            epoch_end: Instant::ZERO,
             mixes: Vec::new(),
             gateways: Vec::new(),
             peers: Arc::new(peers),
@@ -207,6 +210,9 @@ impl<F: NodeFormat> SimWorld<F> {
     /// Gives all nodes the keys of the present epoch.
     fn hand_out_keys(&mut self) {
         let rotations = self.rotations();
+        let clock = &self.directory.clock;
+        let end = clock.start_of(clock.epoch(self.unix()) + 1);
+        self.epoch_end = Instant::ZERO + Duration::from_secs(end.saturating_sub(UNIX_ZERO));
         let seed = &self.directory.seed;
         for (id, mix) in (1..).zip(&mut self.mixes) {
             mix.hold_keys(rotations, |rotation| seed.sphinx(id, rotation));

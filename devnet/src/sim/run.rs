@@ -67,6 +67,9 @@ impl<F: NodeFormat> SimWorld<F> {
         let Some((at, happening)) = self.schedule.next(end) else { return false };
         self.now = self.now.max(at);
         let now = self.now;
+        if now >= self.epoch_end {
+            self.hand_out_keys();
+        }
         match happening {
             Happening::Delivery(delivery) => self.deliver(delivery),
             Happening::Timeout(Actor::Mix(place)) => {
