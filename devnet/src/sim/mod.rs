@@ -17,6 +17,7 @@ mod oracle;
 mod run;
 mod schedule;
 pub mod statistics;
+mod strangers;
 mod tap;
 mod transparent;
 pub mod trial;

@@ -200,7 +200,7 @@ impl<F: NodeFormat> SimWorld<F> {
         self.with_gateway(gateway, |state, now| state.handle_closed(connection, now));
     }
 
-    fn with_gateway(&mut self, gateway: usize, call: impl FnOnce(&mut Gateway<F>, Instant)) {
+    pub(super) fn with_gateway(&mut self, gateway: usize, call: impl FnOnce(&mut Gateway<F>, Instant)) {
         let (now, unix) = (self.now, self.unix());
         let node = &mut self.gateways[gateway];
         node.state.set_unix_time(unix);
@@ -284,6 +284,9 @@ impl<F: NodeFormat> SimWorld<F> {
                     client.events.push((now, event));
                 }
             } else {
+                for bound in engine.bounds() {
+                    assert!(bound.len <= bound.limit, "client {index}: {bound:?}");
+                }
                 let timeout = engine.poll_timeout().map(|at| at.max(now));
                 self.schedule.call(Actor::Client(index), timeout);
                 return;
