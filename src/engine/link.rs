@@ -439,9 +439,7 @@ impl<P: PacketFormat> Engine<P> {
     /// The clocks of acks and messages go on. What left just before the link broke goes again soon.
     fn thaw(&mut self, now: Instant) {
         let Some(since) = self.frozen_since.take() else { return };
-        self.outbound.shift(now.since(since));
-        self.replies.shift(now.since(since));
-        self.reassembler.note_sleep(now.since(since));
+        self.paused(now.since(since));
         if self.link.lost_at.take().is_some() {
             let tail = limits::LOST_TAIL.max(self.rtt.mean());
             self.outbound.hurry(now.before(tail), now + RESEND_GRACE);

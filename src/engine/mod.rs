@@ -271,9 +271,8 @@ impl<P: PacketFormat> Engine<P> {
             self.replies.answer(*tag);
         }
         let stage = Stage::Body { body: body.to_vec(), wanted, surbs: alloc::vec::Vec::new(), wants };
-        let class = outbound::class_of(options.priority);
-        let reliable = options.reliable;
-        self.outbound.insert(NewMessage { id: Some(id), to: target, kind, stage, reliable, class, deadline });
+        let (reliable, priority) = (options.reliable, Some(options.priority));
+        self.outbound.insert(NewMessage { id: Some(id), to: target, kind, stage, reliable, priority, deadline });
         Ok(())
     }
 
@@ -487,16 +486,24 @@ impl<P: PacketFormat> Engine<P> {
         if now.since(self.now) >= limits::SLEEP_GAP && self.session.is_some() {
             let late = self.poll_timeout().map_or(Duration::ZERO, |asked| now.since(asked.max(self.now)));
             if late >= limits::SLEEP_GAP {
-                self.outbound.shift(late);
-                self.replies.shift(late);
-                self.reassembler.note_sleep(late);
                 self.link.slept(now);
                 self.drop_ahead();
+                self.paused(late);
                 self.directory.hasten(now);
             }
         }
         self.now = now;
         now
+    }
+
+    /// No link was up for this long, or the machine slept: what waits for acks and fragments gets that time back.
+    fn paused(&mut self, pause: Duration) {
+        self.outbound.shift(pause);
+        self.replies.shift(pause);
+        self.reassembler.note_sleep(pause);
+        for key in self.outbound.begin_anew(pause) {
+            self.give_up(key, Code::Timeout, Phase::Network);
+        }
     }
 
     fn refresh_topology(&mut self) {

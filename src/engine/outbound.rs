@@ -26,6 +26,9 @@ pub(super) struct Outbound {
     by_set: BTreeMap<SetId, (MessageKey, usize)>,
     /// Messages with fragments that were never sent, by class. Keys of finished messages are skipped when met.
     queues: [VecDeque<MessageKey>; CLASS_COUNT],
+    /// Long messages that have not begun, by class, and the bytes of those that have.
+    line: [VecDeque<MessageKey>; CLASS_COUNT],
+    under_way: [usize; CLASS_COUNT],
     /// Fragments that go again. Those acknowledged in the meantime are skipped when met.
     again: VecDeque<FragmentKey>,
     /// What is meant for peers who are answered over their SURBs.
@@ -92,13 +95,15 @@ pub(super) enum Missed {
 impl Outbound {
     /// Accepts a message. The caller has checked [`Self::has_room`].
     pub(super) fn insert(&mut self, new: NewMessage) -> MessageKey {
-        let NewMessage { id, to, kind, stage, reliable, class, deadline } = new;
+        let NewMessage { id, to, kind, stage, reliable, priority, deadline } = new;
         let key = MessageKey(self.next_key);
         self.next_key += 1;
         let len = match &stage {
             Stage::Body { body, wanted, .. } => body.len() + wanted * SURB_COST,
             Stage::Split(_) => 0,
         };
+        let estimate = len / FRAGMENT_COST + 1;
+        let class = class_of(priority, estimate);
         self.bytes += len;
         if let Some(id) = id {
             self.by_id.insert(id, key);
@@ -118,11 +123,12 @@ impl Outbound {
             routeless: 0,
             surbs_until: 0,
             class,
+            under_way: false,
             queued: true,
             shelved: Vec::new(),
             deadline,
             len,
-            estimate: len / FRAGMENT_COST + 1,
+            estimate,
             fragments: Vec::new(),
             cursor: 0,
             sent: 0,
@@ -139,7 +145,7 @@ impl Outbound {
             backlog.load.waiting += unsent;
         }
         self.messages.insert(key, message);
-        self.queues[class].push_back(key);
+        if is_long(class) { &mut self.line[class] } else { &mut self.queues[class] }.push_back(key);
         key
     }
 
@@ -221,7 +227,8 @@ impl Outbound {
     /// message that turns out not to be sendable now is parked by the caller, who then asks again.
     ///
     /// What goes again and our own requests get every other slot while the user's messages wait too: they unblock
-    /// others, but must not starve what is new. Within a class messages take turns.
+    /// others, but must not starve what is new. A priority has two classes, short messages before long ones, so that a
+    /// line of chat does not wait for its turn among hundreds of files. Within a class messages take turns.
     pub(super) fn next(&mut self, window: usize) -> Option<Next> {
         if self.in_flight.len() >= window {
             return None;
@@ -241,14 +248,10 @@ impl Outbound {
         if urgent_first && let Some(next) = self.next_of(CLASS_CONTROL) {
             return Some(next);
         }
-        // One of eight turns begins with the lower classes, so that they are slow but never starved.
-        let order = if self.turn % 8 == 7 {
-            [CLASS_BULK, CLASS_NORMAL, CLASS_HIGH]
-        } else {
-            [CLASS_HIGH, CLASS_NORMAL, CLASS_BULK]
-        };
-        for class in order {
-            if let Some(next) = self.next_of(class) {
+        // One of eight turns begins with another class, each in its turn, so that all are slow but none is starved.
+        let first = if self.turn % 8 == 7 { self.turn as usize / 8 % USER_CLASS_COUNT } else { 0 };
+        for class in 0..USER_CLASS_COUNT {
+            if let Some(next) = self.next_of((first + class) % USER_CLASS_COUNT) {
                 return Some(next);
             }
         }
@@ -272,17 +275,36 @@ impl Outbound {
         None
     }
 
+    /// Lets the long messages begin for which there is room under way.
+    fn begin_long(&mut self, class: usize) {
+        while let Some(key) = self.line[class].front() {
+            if let Some(message) = self.messages.get_mut(key) {
+                let under_way = self.under_way[class];
+                if under_way > 0 && under_way + message.len > limits::LONG_UNDER_WAY_LEN_MAX {
+                    return;
+                }
+                message.under_way = true;
+                self.under_way[class] += message.len;
+                self.queues[class].push_back(*key);
+            }
+            self.line[class].pop_front();
+        }
+    }
+
     fn next_of(&mut self, class: usize) -> Option<Next> {
+        self.begin_long(class);
         while let Some(key) = self.queues[class].pop_front() {
             let Some(message) = self.messages.get_mut(&key) else { continue };
             message.queued = false;
             if message.parked.is_some() {
+                message.leave_way(&mut self.under_way);
                 continue;
             }
             if let Some(tag) = message.reply_to()
                 && let Some(backlog) = self.backlogs.get_mut(&tag).filter(|backlog| backlog.dry)
             {
                 message.parked = Some(Parked::NoSurbs);
+                message.leave_way(&mut self.under_way);
                 backlog.parked.insert(key);
                 continue;
             }
@@ -309,6 +331,8 @@ impl Outbound {
                 } else {
                     self.queues[class].push_back(key);
                 }
+            } else {
+                message.leave_way(&mut self.under_way);
             }
             return Some(Next::Fragment(FragmentKey { message: key, index }));
         }
@@ -344,6 +368,7 @@ impl Outbound {
     pub(super) fn park(&mut self, key: MessageKey, why: Parked) {
         let Some(message) = self.messages.get_mut(&key) else { return };
         message.parked = Some(why);
+        message.leave_way(&mut self.under_way);
         if why == Parked::NoSurbs
             && let Some(backlog) = message.reply_to().and_then(|tag| self.backlogs.get_mut(&tag))
         {
@@ -387,7 +412,7 @@ impl Outbound {
         let id = self.id_of(key)?;
         let message = self.messages.get_mut(&key.message)?;
         let state = message.fragments.get_mut(key.index)?;
-        let first = state.attempts == 0;
+        let first = !core::mem::replace(&mut state.left, true);
         state.attempts = state.attempts.saturating_add(1);
         message.last_left = now;
         if first {
@@ -497,6 +522,45 @@ impl Outbound {
         }
     }
 
+    /// After a pause so long that recipients may have dropped what they had half received, unfinished messages go again
+    /// whole, under the same identifiers, so that a recipient that does have it all sees repeats. Acks of before the
+    /// pause do not count any more. Answers with the messages that cannot go again: those with one attempt, and those
+    /// that may have arrived and may be forgotten by now.
+    pub(super) fn begin_anew(&mut self, pause: Duration) -> Vec<MessageKey> {
+        let mut hopeless = Vec::new();
+        if pause < limits::PAUSE_DROPS_UNFINISHED {
+            return hopeless;
+        }
+        for (key, message) in self.messages.iter_mut().filter(|(_, message)| message.sent > 0) {
+            let may_be_whole = message.sent == message.fragments.len();
+            if !message.reliable || (may_be_whole && pause >= limits::PAUSE_FORGETS_FINISHED) {
+                hopeless.push(*key);
+                continue;
+            }
+            let (waiting, unsent) = (message.waiting(), message.unsent());
+            let Stage::Split(fragments) = &message.stage else { continue };
+            let mut in_flight = 0;
+            for flight in fragments.ids().filter_map(|id| Some((id, self.in_flight.remove(&id)?))) {
+                self.ack_deadlines.remove(&(flight.1.deadline, flight.0));
+                in_flight += 1;
+            }
+            (message.cursor, message.acked) = (0, 0);
+            message.shelved.clear();
+            for state in &mut message.fragments {
+                *state = FragmentState { left: state.left, ..FragmentState::default() };
+            }
+            self.unsent = self.unsent + message.unsent() - unsent;
+            if let Some(load) = load_of(&mut self.backlogs, message) {
+                load.waiting = load.waiting + message.waiting() - waiting;
+                load.in_flight -= in_flight;
+            }
+            if message.parked.is_none() && !core::mem::replace(&mut message.queued, true) {
+                self.queues[message.class].push_back(*key);
+            }
+        }
+        hopeless
+    }
+
     /// What left shortly before the link broke most likely never arrived: its deadline becomes `at`.
     pub(super) fn hurry(&mut self, sent_since: Instant, at: Instant) {
         for (id, flight) in &mut self.in_flight {
@@ -569,9 +633,10 @@ impl Outbound {
 
     /// Ends a message, whatever has become of it.
     pub(super) fn remove(&mut self, key: MessageKey) -> Option<Message> {
-        let message = self.messages.remove(&key)?;
+        let mut message = self.messages.remove(&key)?;
         self.bytes -= message.len;
         self.unsent -= message.unsent();
+        message.leave_way(&mut self.under_way);
         if let Some(id) = message.id {
             self.by_id.remove(&id);
         }
@@ -585,7 +650,7 @@ impl Outbound {
             for set in fragments.set_ids() {
                 self.by_set.remove(set);
             }
-            for id in (0..fragments.count()).filter_map(|index| fragments.id(index)) {
+            for id in fragments.ids() {
                 if let Some(flight) = self.in_flight.remove(&id) {
                     self.ack_deadlines.remove(&(flight.deadline, id));
                     in_flight += 1;
@@ -612,15 +677,16 @@ impl Outbound {
     /// with what comes and goes.
     fn tidy(&mut self, class: usize) {
         let messages = &self.messages;
-        let queue = &mut self.queues[class];
-        if queue.len() > 2 * messages.len() + QUEUE_SLACK {
-            queue.retain(|key| messages.contains_key(key));
+        for queue in [&mut self.queues[class], &mut self.line[class]] {
+            if queue.len() > 2 * messages.len() + QUEUE_SLACK {
+                queue.retain(|key| messages.contains_key(key));
+            }
         }
         if self.again.len() > 2 * limits::IN_FLIGHT_COUNT_MAX || messages.is_empty() {
             self.again.retain(|key| messages.contains_key(&key.message));
         }
         if messages.is_empty() {
-            self.queues.iter_mut().for_each(VecDeque::clear);
+            self.queues.iter_mut().chain(&mut self.line).for_each(VecDeque::clear);
         }
     }
 }
@@ -639,21 +705,29 @@ pub(super) enum Next {
     Split(MessageKey),
 }
 
-/// The queue of a priority.
-pub(super) const fn class_of(priority: Priority) -> usize {
-    match priority {
-        Priority::High => CLASS_HIGH,
-        Priority::Normal => CLASS_NORMAL,
-        Priority::Bulk => CLASS_BULK,
-    }
+/// The queue of a message with this priority, `None` for our own, and about so many fragments.
+fn class_of(priority: Option<Priority>, fragments: usize) -> usize {
+    let first = match priority {
+        Some(Priority::High) => 0,
+        Some(Priority::Normal) => 2,
+        Some(Priority::Bulk) => 4,
+        None => return CLASS_CONTROL,
+    };
+    first + usize::from(fragments > SHORT_FRAGMENT_COUNT)
 }
 
+/// Whether the messages of this class are long: they begin one after the other.
+const fn is_long(class: usize) -> bool {
+    class < USER_CLASS_COUNT && class % 2 == 1
+}
+
+/// A message of at most so many fragments is short.
+const SHORT_FRAGMENT_COUNT: usize = 8;
+/// Short and long ones of three priorities.
+const USER_CLASS_COUNT: usize = 6;
 /// Our own requests for SURBs and answers to such.
-pub(super) const CLASS_CONTROL: usize = 0;
-const CLASS_HIGH: usize = 1;
-const CLASS_NORMAL: usize = 2;
-const CLASS_BULK: usize = 3;
-const CLASS_COUNT: usize = 4;
+const CLASS_CONTROL: usize = USER_CLASS_COUNT;
+const CLASS_COUNT: usize = USER_CLASS_COUNT + 1;
 
 /// How many keys of finished messages a queue may hold before they are looked for.
 const QUEUE_SLACK: usize = 64;

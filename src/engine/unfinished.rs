@@ -2,8 +2,7 @@
 
 use alloc::vec::Vec;
 
-use super::outbound::CLASS_CONTROL;
-use super::output::MessageId;
+use super::output::{MessageId, Priority};
 use crate::message::{Address, Fragments, ReplySurb, SenderTag};
 use crate::time::Instant;
 
@@ -88,7 +87,9 @@ pub(super) struct Message {
     /// The number after the last of the SURBs it carries, as its conversation counts them.
     pub(super) surbs_until: u64,
     pub(super) class: usize,
-    /// It is in the queue of its class.
+    /// It counts among the long messages that are under way: it has begun, is not parked, and not all of it was taken.
+    pub(super) under_way: bool,
+    /// It is in one of the queues of its class.
     pub(super) queued: bool,
     /// Fragments that go again when it is not parked any more.
     pub(super) shelved: Vec<usize>,
@@ -113,14 +114,15 @@ pub(super) struct NewMessage {
     pub(super) kind: Kind,
     pub(super) stage: Stage,
     pub(super) reliable: bool,
-    pub(super) class: usize,
+    /// `None`: one of our own.
+    pub(super) priority: Option<Priority>,
     pub(super) deadline: Option<Deadline>,
 }
 
 impl NewMessage {
     /// One of our own, that no user asked for.
     pub(super) fn control(to: Target, kind: Kind, stage: Stage, deadline: Option<Deadline>) -> Self {
-        Self { id: None, to, kind, stage, reliable: true, class: CLASS_CONTROL, deadline }
+        Self { id: None, to, kind, stage, reliable: true, priority: None, deadline }
     }
 }
 
@@ -134,6 +136,9 @@ pub(super) enum Deadline {
 
 #[derive(Clone, Copy, Default)]
 pub(super) struct FragmentState {
+    /// It has left at least once.
+    pub(super) left: bool,
+    /// How often it has left since the message began, or began anew after a long pause.
     pub(super) attempts: u8,
     pub(super) acked: bool,
     pub(super) waiting: bool,
@@ -164,6 +169,15 @@ impl Message {
         match &self.to {
             Target::Tag(tag) if self.kind == Kind::Reply => Some(*tag),
             _ => None,
+        }
+    }
+
+    /// It does not count among the long messages under way any more.
+    pub(super) fn leave_way(&mut self, under_way: &mut [usize]) {
+        if core::mem::take(&mut self.under_way)
+            && let Some(len) = under_way.get_mut(self.class)
+        {
+            *len -= self.len;
         }
     }
 

@@ -16,7 +16,9 @@ mod faults;
 mod oracle;
 mod run;
 mod schedule;
+pub mod statistics;
 mod strangers;
+mod tap;
 mod transparent;
 pub mod trial;
 mod weather;
@@ -29,7 +31,7 @@ use mixlet::engine::{Config, Engine, Event, MessageId, Recipient, Record, SendEr
 use mixlet::gateway::IdentityKeypair;
 use mixlet::identity::{Identity, Registration};
 use mixlet::message::{Address, GatewayId, SenderTag};
-use mixlet::sphinx::NodeAddress;
+use mixlet::sphinx::{NodeAddress, NodeFrame};
 use mixlet::time::{Duration, Instant};
 use rand_chacha::ChaCha20Rng;
 use rand_core::{Rng, SeedableRng};
@@ -63,6 +65,8 @@ pub struct SimWorld<F: NodeFormat> {
     next_connection: u64,
     directory: Directory,
     directory_up: bool,
+    /// When the present epoch ends, and nodes may change their keys.
+    epoch_end: Instant,
     /// The mix node with id n at place n − 1.
     mixes: Vec<MixNode<F>>,
     gateways: Vec<GatewayNode<F>>,
@@ -75,6 +79,8 @@ pub struct SimWorld<F: NodeFormat> {
     cut_off: BTreeSet<NodeName>,
     oracle: Oracle,
     keeping: Keeping,
+    /// A node, and the packets that have left it since it was listened to.
+    tapped: Option<(NodeName, Vec<NodeFrame>)>,
     rng: ChaCha20Rng,
 }
 
@@ -83,6 +89,8 @@ pub struct SimWorld<F: NodeFormat> {
 pub enum Keeping {
     /// All events and all frames of every client.
     Everything,
+    /// All frames of every client.
+    Frames,
     /// Only what the oracle counts.
     Counts,
 }
@@ -175,6 +183,7 @@ impl<F: NodeFormat> SimWorld<F> {
             next_connection: 0,
             directory: Directory { seed: Seed::from_bytes(key), mixes, gateways: gateways.clone(), clock },
             directory_up: true,
+            epoch_end: Instant::ZERO,
             mixes: Vec::new(),
             gateways: Vec::new(),
             peers: Arc::new(peers),
@@ -183,6 +192,7 @@ impl<F: NodeFormat> SimWorld<F> {
             cut_off: BTreeSet::new(),
             oracle: Oracle::default(),
             keeping: Keeping::Everything,
+            tapped: None,
             rng,
         };
         for _ in 0..mix_count {
@@ -208,6 +218,9 @@ impl<F: NodeFormat> SimWorld<F> {
     /// Gives all nodes the keys of the present epoch.
     fn hand_out_keys(&mut self) {
         let rotations = self.rotations();
+        let clock = &self.directory.clock;
+        let end = clock.start_of(clock.epoch(self.unix()) + 1);
+        self.epoch_end = Instant::ZERO + Duration::from_secs(end.saturating_sub(UNIX_ZERO));
         let seed = &self.directory.seed;
         for (id, mix) in (1..).zip(&mut self.mixes) {
             mix.hold_keys(rotations, |rotation| seed.sphinx(id, rotation));

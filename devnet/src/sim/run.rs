@@ -67,6 +67,9 @@ impl<F: NodeFormat> SimWorld<F> {
         let Some((at, happening)) = self.schedule.next(end) else { return false };
         self.now = self.now.max(at);
         let now = self.now;
+        if now >= self.epoch_end {
+            self.hand_out_keys();
+        }
         match happening {
             Happening::Delivery(delivery) => self.deliver(delivery),
             Happening::Timeout(Actor::Mix(place)) => {
@@ -103,6 +106,9 @@ impl<F: NodeFormat> SimWorld<F> {
 
     /// A packet crosses one link.
     fn travel(&mut self, from: NodeName, to: NodeName, frame: NodeFrame) {
+        if let Some((_, packets)) = self.tapped.as_mut().filter(|(node, _)| *node == from) {
+            packets.push(frame.clone());
+        }
         if self.cut_off.contains(&from) || self.cut_off.contains(&to) || self.chance(self.weather.link_loss) {
             return;
         }
@@ -262,7 +268,7 @@ impl<F: NodeFormat> SimWorld<F> {
                 if matches!(frame.data, Outgoing::Binary(_)) {
                     self.oracle.frame(index, len, now);
                 }
-                if self.keeping == Keeping::Everything {
+                if self.keeping != Keeping::Counts {
                     client.frames.push((now, len));
                 }
                 if let Some(open) = client.link.filter(|open| open.link == frame.link) {
