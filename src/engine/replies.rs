@@ -227,17 +227,16 @@ impl Replies {
         }
         // Who was sent more than a few fragments will be sent still more: asked before the last are needed, for what is
         // used until the answer comes.
-        let (least, aim) = if peer.used as usize >= limits::SURBS_RESERVE_COUNT {
-            (limits::SURBS_RESERVE_COUNT + in_flight * 2, limits::SURBS_RESERVE_COUNT + in_flight * 4)
+        let (least, ahead) = if peer.used as usize >= limits::SURBS_RESERVE_COUNT {
+            (limits::SURBS_RESERVE_COUNT + in_flight * 2, in_flight * 2)
         } else {
-            (reserve_for(waiting + in_flight), limits::SURBS_RESERVE_COUNT)
+            (reserve_for(waiting + in_flight), 0)
         };
+        let least = (waiting + least).min(limits::SURBS_WANTED_MAX);
+        // A few more than that, since requests take some too: else each would lead to the next.
+        let aim = (least + ahead + limits::SURB_REQUEST_MIN as usize).min(limits::SURBS_WANTED_MAX);
         let has = peer.surbs.len() + peer.asked as usize;
-        let missing = if has < (waiting + least).min(limits::SURBS_WANTED_MAX) {
-            (waiting + aim).min(limits::SURBS_WANTED_MAX).saturating_sub(has)
-        } else {
-            0
-        };
+        let missing = if has < least { aim - has } else { 0 };
         let missing = u32::try_from(missing).unwrap_or(u32::MAX).max(peer.renew.saturating_sub(peer.asked));
         if missing == 0 {
             return 0;
