@@ -129,8 +129,8 @@ pub const SURBS_WANTED_MAX: usize = 200;
 pub const SURB_REQUEST_RETRY: Duration = Duration::from_secs(5);
 /// Requests in a row that arrived and brought nothing before the replies that wait are given up.
 pub const SURB_REQUESTS_MAX: u32 = 6;
-/// The longest wait for the ack of a request, which doubles with each sending, so that a peer out of reach is not
-/// hammered and its last SURBs last for minutes.
+/// The longest wait for the ack of a request, which doubles with each sending after the first few, so that a peer out of
+/// reach is not hammered and its last SURBs last for minutes.
 pub const SURB_REQUEST_WAIT_MAX: Duration = Duration::from_secs(60);
 /// How long replies wait when there is no SURB left to ask with.
 pub const SURBS_NONE_TIME: Duration = Duration::from_secs(30);

@@ -645,7 +645,7 @@ impl<P: PacketFormat> Engine<P> {
 
     fn remove(&mut self, key: MessageKey, delivered: bool) -> Option<Message> {
         let message = self.outbound.remove(key)?;
-        self.settle_surbs(&message, delivered);
+        self.settle_surbs(key, &message, delivered);
         if self.wants_room {
             self.wants_room = false;
             self.events.push_back(Event::Room);

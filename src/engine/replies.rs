@@ -14,6 +14,7 @@ use rand_core::CryptoRng;
 
 use super::forge::HeldSurb;
 use super::outbound::Load;
+use super::unfinished::MessageKey;
 use crate::limits;
 use crate::message::{ReplyKey, ReplySurb, SenderTag, SurbList};
 use crate::sphinx::RotationTag;
@@ -38,10 +39,12 @@ pub(super) struct Replies {
 /// A stranger.
 struct Peer {
     surbs: VecDeque<Stocked>,
-    /// SURBs asked for and not come yet.
+    /// SURBs asked for and not come yet, by requests that are known to have arrived.
     asked: u32,
-    /// A request of ours is not acknowledged.
-    requesting: bool,
+    /// The request that is not acknowledged, and how many SURBs it asks for.
+    request: Option<(MessageKey, u32)>,
+    /// One that was answered before its ack came.
+    answered_request: Option<MessageKey>,
     /// Requests in a row that arrived and brought nothing.
     tries: u32,
     /// Its entry among the timers.
@@ -94,7 +97,8 @@ impl Replies {
             let peer = Peer {
                 surbs: VecDeque::new(),
                 asked: 0,
-                requesting: false,
+                request: None,
+                answered_request: None,
                 tries: 0,
                 timer: None,
                 renew: 0,
@@ -111,13 +115,20 @@ impl Replies {
         let SurbList { rotation, surbs } = list;
         if !surbs.is_empty() {
             let arrived = u32::try_from(surbs.len()).unwrap_or(u32::MAX);
+            if arrived > peer.asked
+                && let Some((key, amount)) = peer.request.take()
+            {
+                // Requests are answered in order, so the last has arrived too; its ack may be lost.
+                peer.asked += amount;
+                peer.answered_request = Some(key);
+            }
             peer.asked = peer.asked.saturating_sub(arrived);
             peer.renew = peer.renew.saturating_sub(arrived);
             peer.tries = 0;
-            let timer = match (peer.requesting, peer.asked, peer.renew) {
-                (true, ..) | (false, 0, 0) => None,
-                (false, 0, _) => peer.timer,
-                (false, ..) => Some(now + limits::SURB_REQUEST_RETRY),
+            let timer = match (peer.request, peer.asked, peer.renew) {
+                (Some(_), ..) | (None, 0, 0) => None,
+                (None, 0, _) => peer.timer,
+                (None, ..) => Some(now + limits::SURB_REQUEST_RETRY),
             };
             set_timer(&mut self.timers, tag, peer, timer);
         }
@@ -206,12 +217,12 @@ impl Replies {
     // ── asking ───────────────────────────────────────────────────────────────────────────────────────────────────
 
     /// How many SURBs to ask this peer for now, with so much waiting and under way; 0 for none.
-    pub(super) fn request_for(&mut self, tag: SenderTag, load: Load) -> u32 {
-        let Some(peer) = self.peers.get_mut(&tag) else { return 0 };
+    pub(super) fn missing(&self, tag: &SenderTag, load: Load) -> u32 {
+        let Some(peer) = self.peers.get(tag) else { return 0 };
         let Load { waiting, in_flight } = load;
         // After a request that brought nothing only the timer asks, and only for what is needed now.
         let patient = peer.tries > 0 && (peer.asked > 0 || (waiting == 0 && peer.renew == 0));
-        if peer.requesting || patient || peer.surbs.is_empty() {
+        if peer.request.is_some() || patient || peer.surbs.is_empty() {
             return 0;
         }
         // Who was sent more than a few fragments will be sent still more: asked before the last are needed, for what is
@@ -231,32 +242,41 @@ impl Replies {
         if missing == 0 {
             return 0;
         }
-        let amount = missing.clamp(limits::SURB_REQUEST_MIN, limits::SURB_REQUEST_MAX);
-        peer.asked += amount;
-        peer.requesting = true;
-        set_timer(&mut self.timers, tag, peer, None);
-        amount
+        missing.clamp(limits::SURB_REQUEST_MIN, limits::SURB_REQUEST_MAX)
+    }
+
+    /// A request for so many is on its way.
+    pub(super) fn requested(&mut self, tag: SenderTag, request: MessageKey, amount: u32) {
+        if let Some(peer) = self.peers.get_mut(&tag) {
+            peer.request = Some((request, amount));
+            set_timer(&mut self.timers, tag, peer, None);
+        }
+    }
+
+    /// A request whose answer has come, so that it need not go again.
+    pub(super) fn take_answered(&mut self, tag: &SenderTag) -> Option<MessageKey> {
+        self.peers.get_mut(tag)?.answered_request.take()
     }
 
     /// A request has ended: it arrived at the peer's gateway, or could not be sent any more.
-    pub(super) fn request_ended(&mut self, tag: SenderTag, arrived: bool, now: Instant) {
+    pub(super) fn request_ended(&mut self, tag: SenderTag, request: MessageKey, arrived: bool, now: Instant) {
         let Some(peer) = self.peers.get_mut(&tag) else { return };
-        peer.requesting = false;
+        let Some((_, amount)) = peer.request.take_if(|(key, _)| *key == request) else { return };
+        peer.asked += amount;
         let wait = if arrived { limits::SURB_REQUEST_RETRY * (1 << peer.tries) } else { limits::SURBS_NONE_TIME };
-        let timer = (peer.asked > 0).then(|| now + wait);
-        set_timer(&mut self.timers, tag, peer, timer);
+        set_timer(&mut self.timers, tag, peer, Some(now + wait));
     }
 
     /// Something waits for SURBs of this peer. If nothing was asked for, nor can be, it does not wait for ever.
     pub(super) fn wait_for(&mut self, tag: SenderTag, now: Instant) {
-        if let Some(peer) = self.peers.get_mut(&tag).filter(|peer| !peer.requesting && peer.timer.is_none()) {
+        if let Some(peer) = self.peers.get_mut(&tag).filter(|peer| peer.request.is_none() && peer.timer.is_none()) {
             set_timer(&mut self.timers, tag, peer, Some(now + limits::SURBS_NONE_TIME));
         }
     }
 
     /// Whether SURBs of this peer are on their way, so that a reply may wait for them.
     pub(super) fn awaits(&self, tag: &SenderTag) -> bool {
-        self.peers.get(tag).is_some_and(|peer| peer.asked > 0)
+        self.peers.get(tag).is_some_and(|peer| peer.asked > 0 || peer.request.is_some())
     }
 
     /// When something is to be done about a peer.
@@ -319,7 +339,7 @@ impl Replies {
                 continue;
             }
             peer.renew = u32::try_from(peer.surbs.len()).unwrap_or(u32::MAX).min(limits::SURBS_FIRST);
-            if peer.timer.is_none() && !peer.requesting {
+            if peer.timer.is_none() && peer.request.is_none() {
                 let at = now + lasts / 2 * (rng.next_u32() % 1_000) / 1_000;
                 set_timer(&mut self.timers, *tag, peer, Some(at));
             }

@@ -153,8 +153,9 @@ impl<P: PacketFormat> Engine<P> {
         let asks = |message: &Message| matches!(message.kind, Kind::SurbRequest(_));
         let wait = if self.outbound.message(inside.key.message).is_some_and(asks) {
             // It goes again over another of the last SURBs, which have to last.
-            let first = self.rtt.ack_wait(inside.chosen, 1, paced);
-            (first * (1 << attempt.saturating_sub(1).min(16))).min(limits::SURB_REQUEST_WAIT_MAX.max(first))
+            let usual = self.rtt.ack_wait(inside.chosen, attempt.min(REQUESTS_QUICK), paced);
+            let wait = usual * (1 << attempt.saturating_sub(REQUESTS_QUICK).min(8));
+            wait.min(limits::SURB_REQUEST_WAIT_MAX.max(usual))
         } else {
             self.rtt.ack_wait(inside.chosen, attempt, paced)
         };
@@ -345,11 +346,12 @@ impl<P: PacketFormat> Engine<P> {
         if !self.config.ask_for_more || self.own.is_none() {
             return;
         }
-        let amount = self.replies.request_for(tag, self.outbound.load_of(&tag));
+        let amount = self.replies.missing(&tag, self.outbound.load_of(&tag));
         if amount > 0 {
             let deadline = self.default_deadline(0, now);
             let kind = Kind::SurbRequest(amount);
-            self.outbound.insert(NewMessage::control(Target::Tag(tag), kind, Stage::empty(), deadline));
+            let key = self.outbound.insert(NewMessage::control(Target::Tag(tag), kind, Stage::empty(), deadline));
+            self.replies.requested(tag, key, amount);
         }
     }
 
@@ -357,6 +359,10 @@ impl<P: PacketFormat> Engine<P> {
     pub(super) fn surbs_came(&mut self, tag: SenderTag, now: Instant) {
         while let Some(gone) = self.replies.take_gone() {
             self.give_up_parked(gone);
+        }
+        if let Some(request) = self.replies.take_answered(&tag) {
+            self.drop_ahead_of(request);
+            self.remove(request, true);
         }
         let load = self.outbound.load_of(&tag);
         let room = self.replies.room(&tag, load, self.config.ask_for_more);
@@ -391,9 +397,9 @@ impl<P: PacketFormat> Engine<P> {
     }
 
     /// A message is gone: what it asked for or brought is settled.
-    pub(super) fn settle_surbs(&mut self, message: &Message, delivered: bool) {
+    pub(super) fn settle_surbs(&mut self, key: MessageKey, message: &Message, delivered: bool) {
         match (message.kind, &message.to) {
-            (Kind::SurbRequest(_), Target::Tag(tag)) => self.replies.request_ended(*tag, delivered, self.now),
+            (Kind::SurbRequest(_), Target::Tag(tag)) => self.replies.request_ended(*tag, key, delivered, self.now),
             (Kind::Repliable | Kind::AdditionalSurbs(_), Target::Address(to)) => {
                 if let Stage::Body { wanted, wants: Wants::Promised, .. } = &message.stage {
                     self.conversations.promise_ended(to, *wanted as u32);
@@ -463,6 +469,9 @@ fn write_with_surbs(
         _ => (written, Vec::new()),
     }
 }
+
+/// Sendings of a request after which its wait is doubled each time.
+const REQUESTS_QUICK: u32 = 4;
 
 /// Messages passed over at one slot because their SURBs are not made yet.
 const DEFERRED_MAX: u32 = 4;
