@@ -2,6 +2,7 @@
 
 use mixlet::engine::{ConfigError, Recipient, Replies, SendOptions, State, Traffic};
 use mixlet::time::{Duration, Instant};
+use mixlet_devnet::sim::statistics::Fit;
 use mixlet_devnet::sim::{LargeWorld, Weather};
 
 #[test]
@@ -18,8 +19,7 @@ fn after_a_change_the_gaps_are_those_of_the_new_rates_and_there_is_no_burst() {
             world.run_for(Duration::from_secs(30));
             let rate = 1.0 / traffic.slot.as_secs_f64() + 1.0 / traffic.loop_cover.as_secs_f64();
             let left: Vec<_> = frames(&world, ALICE, changed).iter().map(|at| at.since(changed)).collect();
-            let gaps: Vec<_> = left.windows(2).map(|pair| (pair[1] - pair[0]).as_secs_f64()).collect();
-            assert_exponential(gaps, rate);
+            assert_exponential(&left, rate);
             // At most what such a stream has in so short a time but for once in a million.
             let expected = rate * 0.05;
             let at_first = left.iter().filter(|since| **since < ms(50)).count() as f64;
@@ -88,7 +88,7 @@ fn pacing_that_comes_back_begins_with_a_gap() {
     };
     let (idle, stats) = run(false);
     assert!(idle[0] > ms(0), "a frame left at once");
-    assert_exponential(idle.windows(2).map(|pair| (pair[1] - pair[0]).as_secs_f64()).collect(), 1_000.1);
+    assert_exponential(&idle, 1_000.1);
     assert_eq!(stats.dropped.slot, 0, "there are no slots while pacing is off");
     let (sending, stats) = run(true);
     assert!(stats.queued_bytes > 0, "it is to be busy before and after");
@@ -311,16 +311,11 @@ fn frames(world: &LargeWorld, client: usize, from: Instant) -> Vec<Instant> {
     world.clients[client].frames.iter().filter(|(at, len)| *at >= from && *len > 2_000).map(|(at, _)| *at).collect()
 }
 
-/// Kolmogorov and Smirnov's test against the exponential distribution of this rate, α = 10⁻³.
-fn assert_exponential(mut gaps: Vec<f64>, rate: f64) {
-    gaps.sort_by(f64::total_cmp);
-    let count = gaps.len() as f64;
-    let distance = |(place, gap): (usize, &f64)| {
-        let expected = 1.0 - (-gap * rate).exp();
-        (expected - place as f64 / count).abs().max((expected - (place + 1) as f64 / count).abs())
-    };
-    let greatest = gaps.iter().enumerate().map(distance).fold(0.0, f64::max);
-    assert!(greatest * count.sqrt() < 1.95, "{count} gaps, {rate} a second: {}", greatest * count.sqrt());
+/// Refuses frames whose gaps are not those of one stream with this rate a second.
+fn assert_exponential(frames: &[Duration], rate: f64) {
+    let gaps: Vec<_> = frames.windows(2).map(|pair| (pair[1] - pair[0]).as_secs_f64()).collect();
+    let fit = Fit::exponential(&gaps, 1.0 / rate);
+    assert!(fit.passes_chi_square() && fit.passes_kolmogorov(), "{} gaps, {rate} a second: {fit:?}", gaps.len());
 }
 
 /// The profiles of js/options.ts.
