@@ -512,6 +512,11 @@ impl Outbound {
             flight.sent_at += by;
             self.ack_deadlines.insert((flight.deadline, *id));
         }
+        self.prolong(by);
+    }
+
+    /// Every message with a deadline in link time gets so much more of it.
+    pub(super) fn prolong(&mut self, by: Duration) {
         let old = core::mem::take(&mut self.link_deadlines);
         for (at, key) in old {
             let at = at + by;

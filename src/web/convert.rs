@@ -75,6 +75,13 @@ pub enum Command {
         /// To answer to.
         id: RequestId,
     },
+    /// Change the traffic.
+    Traffic {
+        /// To answer to.
+        id: RequestId,
+        /// To these settings.
+        traffic: Traffic,
+    },
 }
 
 /// A message on its way out.
@@ -95,6 +102,7 @@ pub struct OpenOptions {
     pub profile: String,
     /// Keep nothing over a reload.
     pub in_memory: bool,
+    traffic: Traffic,
     wire: WireOptions,
     reconnect: Reconnect,
 }
@@ -137,6 +145,7 @@ impl Command {
             "send" => Self::Send { id, outgoing: Outgoing::from_js(message)? },
             "stats" => Self::Stats { id },
             "topology" => Self::Topology { id },
+            "traffic" => Self::Traffic { id, traffic: traffic(&field(message, "traffic")?)? },
             _ => return Err(invalid(format!("there is no request `{op}`"))),
         })
     }
@@ -151,7 +160,8 @@ impl Command {
             | Self::Open { id, .. }
             | Self::Send { id, .. }
             | Self::Stats { id }
-            | Self::Topology { id } => Some(*id),
+            | Self::Topology { id }
+            | Self::Traffic { id, .. } => Some(*id),
         }
     }
 }
@@ -186,7 +196,7 @@ impl OpenOptions {
             "memory" => true,
             _ => return Err(invalid("storage must be 'indexeddb' or 'memory'".to_owned())),
         };
-        Ok(Self { profile: wire.profile.clone(), in_memory, wire, reconnect })
+        Ok(Self { profile: wire.profile.clone(), in_memory, traffic: traffic(options)?, wire, reconnect })
     }
 
     /// Whether the page may open `wss:` links only.
@@ -209,13 +219,7 @@ impl OpenOptions {
             Some(id) => Some(GatewayId::parse(id).map_err(|_| invalid(GATEWAY_ID_ADVICE.to_owned()))?),
             None => None,
         };
-        config.traffic = Traffic {
-            slot: duration(wire.slot_ms, "slotMs")?,
-            loop_cover: duration(wire.loop_ms, "loopMs")?,
-            hop_delay: duration(wire.hop_delay_ms, "hopDelayMs")?,
-            ack_delay: duration(wire.ack_delay_ms, "ackDelayMs")?,
-            danger_no_pacing: wire.danger_no_pacing,
-        };
+        config.traffic = self.traffic;
         if let Some(refresh) = wire.refresh_ms {
             config.refresh = duration(refresh, "refreshMs")?;
         }
@@ -450,11 +454,6 @@ struct WireOptions {
     profile: String,
     storage: String,
     gateway_id: Option<String>,
-    slot_ms: f64,
-    loop_ms: f64,
-    hop_delay_ms: f64,
-    ack_delay_ms: f64,
-    danger_no_pacing: bool,
     min_performance: Option<u8>,
     refresh_ms: Option<f64>,
     #[serde(with = "serde_wasm_bindgen::preserve")]
@@ -662,6 +661,20 @@ fn strict<T: DeserializeOwned>(value: JsValue, fields: &[&str]) -> Result<T, Fai
         }
     }
     serde_wasm_bindgen::from_value(value).map_err(|error| invalid(error.to_string()))
+}
+
+/// The traffic settings among the fields of an object; the engine checks their ranges.
+fn traffic(object: &JsValue) -> Result<Traffic, Failure> {
+    let time = |name| duration(number(object, name)?, name);
+    Ok(Traffic {
+        slot: time("slotMs")?,
+        loop_cover: time("loopMs")?,
+        hop_delay: time("hopDelayMs")?,
+        ack_delay: time("ackDelayMs")?,
+        danger_no_pacing: field(object, "dangerNoPacing")?
+            .as_bool()
+            .ok_or_else(|| invalid("dangerNoPacing must be true or false".to_owned()))?,
+    })
 }
 
 /// A reply tag or an address. Only addresses have dots.
