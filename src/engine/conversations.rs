@@ -5,24 +5,25 @@
 //! comes back says that all older ones are gone: used, or lost on the way. Without that rule the lost ones would count
 //! for ever, and a peer would be given no more.
 
-use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
+use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 
 use rand_core::CryptoRng;
 
 use crate::limits;
 use crate::message::{Address, KeyDigest, ReplyKey, ReplySurb, SenderTag};
+use crate::table::{Table, TableSet};
 use crate::time::{Duration, Instant};
 
 /// Whom we write to under a tag of ours, and the keys of the SURBs they were given.
 #[derive(Default)]
 pub(super) struct Conversations {
-    by_tag: BTreeMap<SenderTag, Conversation>,
-    by_address: BTreeMap<Address, SenderTag>,
+    by_tag: Table<SenderTag, Conversation>,
+    by_address: Table<Address, SenderTag>,
     /// By last use: the first makes room.
-    quiet: BTreeSet<(Instant, SenderTag)>,
+    quiet: TableSet<(Instant, SenderTag)>,
     /// Where each key is.
-    keys: BTreeMap<KeyDigest, (SenderTag, u64)>,
+    keys: Table<KeyDigest, (SenderTag, u64)>,
     /// Places that all conversations have together.
     places: usize,
     /// SURBs in answers that are not acknowledged.

@@ -297,17 +297,17 @@ impl<P: PacketFormat> Engine<P> {
         self.close_if_drained(now);
     }
 
-    /// New traffic settings, from the next gap on.
+    /// New traffic settings: the gaps and packets that begin from now on have them. What has left keeps its delays.
     ///
     /// # Errors
-    /// When a value is out of its range.
+    /// When a value is out of its range; nothing has changed then.
     pub fn set_traffic(&mut self, traffic: Traffic, now: Instant) -> Result<(), ConfigError> {
-        self.advance(now);
-        let mut config = self.config.clone();
-        config.traffic = traffic;
-        self.config = config.checked()?;
-        self.pacing.set_traffic(&traffic);
-        self.drop_ahead();
+        let now = self.advance(now);
+        if !traffic.is_valid() {
+            return Err(ConfigError::Traffic);
+        }
+        let old = core::mem::replace(&mut self.config.traffic, traffic);
+        self.traffic_changed(&old, now);
         Ok(())
     }
 

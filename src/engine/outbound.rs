@@ -3,7 +3,7 @@
 //! Queues hold plaintext fragments, never packets. A fragment is in one of four places: not sent yet (behind its
 //! message's cursor), in flight (with a deadline), waiting to go again, or acknowledged.
 
-use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
+use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 
 use rand_core::CryptoRng;
@@ -15,15 +15,16 @@ use super::unfinished::{
 };
 use crate::limits;
 use crate::message::{FragmentId, Fragments, SET_FRAGMENTS_MAX, SenderTag, SetId};
+use crate::table::{Table, TableSet};
 use crate::time::{Duration, Instant};
 
 /// All messages that are not finished.
 #[derive(Default)]
 pub(super) struct Outbound {
-    messages: BTreeMap<MessageKey, Message>,
-    by_id: BTreeMap<MessageId, MessageKey>,
+    messages: Table<MessageKey, Message>,
+    by_id: Table<MessageId, MessageKey>,
     /// Which message a set belongs to, and which of its sets it is.
-    by_set: BTreeMap<SetId, (MessageKey, usize)>,
+    by_set: Table<SetId, (MessageKey, usize)>,
     /// Messages with fragments that were never sent, by class. Keys of finished messages are skipped when met.
     queues: [VecDeque<MessageKey>; CLASS_COUNT],
     /// Long messages that have not begun, by class, and the bytes of those that have.
@@ -32,12 +33,12 @@ pub(super) struct Outbound {
     /// Fragments that go again. Those acknowledged in the meantime are skipped when met.
     again: VecDeque<FragmentKey>,
     /// What is meant for peers who are answered over their SURBs.
-    backlogs: BTreeMap<SenderTag, Backlog>,
-    in_flight: BTreeMap<FragmentId, InFlight>,
-    ack_deadlines: BTreeSet<(Instant, FragmentId)>,
+    backlogs: Table<SenderTag, Backlog>,
+    in_flight: Table<FragmentId, InFlight>,
+    ack_deadlines: TableSet<(Instant, FragmentId)>,
     /// Deadlines in wall time, and those that stand still while the link is down.
-    wall_deadlines: BTreeSet<(Instant, MessageKey)>,
-    link_deadlines: BTreeSet<(Instant, MessageKey)>,
+    wall_deadlines: TableSet<(Instant, MessageKey)>,
+    link_deadlines: TableSet<(Instant, MessageKey)>,
     bytes: usize,
     /// Fragments that were never taken, of all messages.
     unsent: usize,
@@ -52,7 +53,7 @@ struct Backlog {
     bytes: usize,
     load: Load,
     /// Messages that wait for SURBs, the oldest first.
-    parked: BTreeSet<MessageKey>,
+    parked: TableSet<MessageKey>,
     /// There was no SURB for the last fragment: the others need not try.
     dry: bool,
 }
@@ -139,7 +140,7 @@ impl Outbound {
         let unsent = message.unsent();
         self.unsent += unsent;
         if let Some(tag) = message.reply_to() {
-            let backlog = self.backlogs.entry(tag).or_default();
+            let backlog = self.backlogs.get_or_insert_with(tag, Backlog::default);
             backlog.count += 1;
             backlog.bytes += len;
             backlog.load.waiting += unsent;
@@ -507,11 +508,16 @@ impl Outbound {
     /// The link was down, or the machine asleep, for this long: everything that waits for acks gets that time back.
     pub(super) fn shift(&mut self, by: Duration) {
         self.ack_deadlines.clear();
-        for (id, flight) in &mut self.in_flight {
+        for (id, flight) in self.in_flight.iter_mut() {
             flight.deadline += by;
             flight.sent_at += by;
             self.ack_deadlines.insert((flight.deadline, *id));
         }
+        self.prolong(by);
+    }
+
+    /// Every message with a deadline in link time gets so much more of it.
+    pub(super) fn prolong(&mut self, by: Duration) {
         let old = core::mem::take(&mut self.link_deadlines);
         for (at, key) in old {
             let at = at + by;
@@ -563,7 +569,7 @@ impl Outbound {
 
     /// What left shortly before the link broke most likely never arrived: its deadline becomes `at`.
     pub(super) fn hurry(&mut self, sent_since: Instant, at: Instant) {
-        for (id, flight) in &mut self.in_flight {
+        for (id, flight) in self.in_flight.iter_mut() {
             if flight.sent_at >= sent_since && flight.deadline > at {
                 self.ack_deadlines.remove(&(flight.deadline, *id));
                 flight.deadline = at;
@@ -692,7 +698,7 @@ impl Outbound {
 }
 
 /// The load of the peer that this message is a reply to.
-fn load_of<'a>(backlogs: &'a mut BTreeMap<SenderTag, Backlog>, message: &Message) -> Option<&'a mut Load> {
+fn load_of<'a>(backlogs: &'a mut Table<SenderTag, Backlog>, message: &Message) -> Option<&'a mut Load> {
     backlogs.get_mut(&message.reply_to()?).map(|backlog| &mut backlog.load)
 }
 

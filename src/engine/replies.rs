@@ -7,7 +7,7 @@
 //! asked again after [`limits::SURB_REQUEST_RETRY`], doubled each time.
 
 use alloc::boxed::Box;
-use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
+use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 
 use rand_core::CryptoRng;
@@ -18,16 +18,17 @@ use super::unfinished::MessageKey;
 use crate::limits;
 use crate::message::{ReplyKey, ReplySurb, SenderTag, SurbList};
 use crate::sphinx::RotationTag;
+use crate::table::{Table, TableSet};
 use crate::time::{Duration, Instant};
 
 /// The stock of SURBs, by the stranger who gave them.
 #[derive(Default)]
 pub(super) struct Replies {
-    peers: BTreeMap<SenderTag, Peer>,
+    peers: Table<SenderTag, Peer>,
     /// In the order in which they make room: those never answered first, then by silence.
-    quiet: BTreeSet<(bool, Instant, SenderTag)>,
+    quiet: TableSet<(bool, Instant, SenderTag)>,
     /// When something is to be done about a peer.
-    timers: BTreeSet<(Instant, SenderTag)>,
+    timers: TableSet<(Instant, SenderTag)>,
     held: usize,
     sweep: Option<Instant>,
     /// When the nodes last had new keys.
@@ -379,7 +380,7 @@ pub(super) fn reserve_for(unacknowledged: usize) -> usize {
 }
 
 /// Sets, moves or ends a peer's timer.
-fn set_timer(timers: &mut BTreeSet<(Instant, SenderTag)>, tag: SenderTag, peer: &mut Peer, at: Option<Instant>) {
+fn set_timer(timers: &mut TableSet<(Instant, SenderTag)>, tag: SenderTag, peer: &mut Peer, at: Option<Instant>) {
     if let Some(old) = peer.timer {
         timers.remove(&(old, tag));
     }

@@ -3,12 +3,14 @@
 use alloc::vec::Vec;
 use core::marker::PhantomData;
 
+use super::config::Traffic;
 use super::forge::{Forge, SealError, Sealed};
 use super::outbound::Next;
 use super::output::{Code, Event, Frame, LinkId, Outgoing, Phase};
 use super::pacing::Stream;
 use super::replies::{Due, Stock, reserve_for};
 use super::unfinished::{FragmentKey, Kind, Message, MessageKey, NewMessage, Parked, Stage, Target, Wants};
+use super::window::Window;
 use super::{Engine, PacketFormat};
 use crate::gateway;
 use crate::limits;
@@ -44,11 +46,11 @@ impl<P: PacketFormat> Engine<P> {
     /// second is sealed now.
     pub(super) fn serve_slots(&mut self, now: Instant) {
         for stream in [Stream::Main, Stream::Cover] {
-            let due = self.pacing.take_due(stream, now);
-            self.stats.dropped.slot += due.forgotten;
             if stream == Stream::Main && self.config.traffic.danger_no_pacing {
                 continue;
             }
+            let due = self.pacing.take_due(stream, now);
+            self.stats.dropped.slot += due.forgotten;
             for _ in 0..due.now {
                 if self.outgoing.len() >= limits::OUTGOING_COUNT_MAX || self.bandwidth_spent() {
                     // The link takes nothing: real and cover packets are skipped alike, so that the rate does not
@@ -101,13 +103,45 @@ impl<P: PacketFormat> Engine<P> {
     pub(super) fn drop_ahead(&mut self) {
         let ahead = core::mem::take(&mut self.ahead);
         let outgoing = core::mem::take(&mut self.outgoing);
-        for ready in [ahead.main, ahead.cover].into_iter().flatten().chain(outgoing) {
-            if let Some(inside) = ready.inside {
-                self.outbound.put_back(inside.key);
-            }
-        }
+        self.put_back(ahead.main);
+        self.put_back(ahead.cover);
+        outgoing.into_iter().for_each(|ready| self.put_back(Some(ready)));
         self.ready_surbs.clear();
         self.sealing_failed = false;
+    }
+
+    /// The traffic settings are no longer these: what was decided by them and has not left is decided anew. Frames that
+    /// wait for the link had their slots and leave as they are.
+    pub(super) fn traffic_changed(&mut self, old: &Traffic, now: Instant) {
+        let new = self.config.traffic;
+        self.pacing.set_traffic(&new);
+        if new.danger_no_pacing && !old.danger_no_pacing {
+            // It grew while the slots were the limit, so it says nothing about what the path can take.
+            self.window = Window::new();
+        } else if old.danger_no_pacing && !new.danger_no_pacing {
+            self.pacing.resume_main(now);
+        }
+        // Deadlines were reckoned at the old pace.
+        let waiting = u32::try_from(self.outbound.waiting_fragments()).unwrap_or(u32::MAX);
+        self.outbound.prolong(new.slot.saturating_sub(old.slot) * waiting);
+        if new.hop_delay != old.hop_delay {
+            self.ready_surbs.clear();
+        }
+        if new.hop_delay != old.hop_delay || new.ack_delay != old.ack_delay {
+            // A frame over a SURB stays: its delays are those of the SURB's maker, and the SURB would be lost with it.
+            let stale = |ready: &mut Ready| ready.inside.is_none_or(|inside| !inside.over_surb);
+            let main = self.ahead.main.take_if(stale);
+            let cover = self.ahead.cover.take();
+            self.put_back(main);
+            self.put_back(cover);
+        }
+    }
+
+    /// A frame that does not leave: its fragment is queued again.
+    fn put_back(&mut self, ready: Option<Ready>) {
+        if let Some(inside) = ready.and_then(|ready| ready.inside) {
+            self.outbound.put_back(inside.key);
+        }
     }
 
     /// A cancelled message's fragment does not leave, not even from the frame made ahead.
@@ -132,6 +166,10 @@ impl<P: PacketFormat> Engine<P> {
     pub(super) fn next_unpaced(&mut self, now: Instant) -> Option<Ready> {
         if !self.config.traffic.danger_no_pacing || self.session.is_none() || self.bandwidth_spent() {
             return None;
+        }
+        // One was made for a slot when pacing went off.
+        if let Some(ready) = self.ahead.main.take_if(|ready| ready.inside.is_some()) {
+            return Some(ready);
         }
         let (sealed, inside) = self.seal_next(now)?;
         self.framed(sealed, Some(inside))

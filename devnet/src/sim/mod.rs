@@ -16,6 +16,7 @@ mod faults;
 mod oracle;
 mod run;
 mod schedule;
+pub mod short_run;
 pub mod statistics;
 mod strangers;
 mod tap;
