@@ -24,8 +24,9 @@ pub const REASSEMBLY_AGE_MAX: Duration = Duration::from_secs(10 * 60);
 /// the oldest set is forgotten.
 pub const FINISHED_SETS_BYTES_MAX: usize = 4 << 20;
 
-/// How long a finished set is remembered, since its sender may still repeat fragments whose acks were lost.
-pub const FINISHED_SET_AGE_MAX: Duration = Duration::from_secs(60 * 60);
+/// How long a finished set is remembered, since its sender may still repeat fragments whose acks were lost: its machine
+/// may have slept in between.
+pub const FINISHED_SET_AGE_MAX: Duration = Duration::from_secs(24 * 60 * 60);
 
 // ── browser driver ───────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -88,6 +89,12 @@ pub const ATTEMPTS_MAX: u32 = 24;
 pub const ACK_WAIT_MIN: Duration = Duration::from_secs(1);
 /// See [`ACK_WAIT_MIN`].
 pub const ACK_WAIT_MAX: Duration = Duration::from_secs(10);
+/// A pause after which recipients may have dropped what they had half received: unfinished messages go again whole.
+/// Half of [`REASSEMBLY_AGE_MAX`], since the last fragment may have arrived well before the pause began.
+pub const PAUSE_DROPS_UNFINISHED: Duration = Duration::from_secs(5 * 60);
+/// A pause after which recipients may have forgotten what they had finished: a message that may have arrived whole is
+/// undelivered, as it would be seen twice otherwise. Half of [`FINISHED_SET_AGE_MAX`].
+pub const PAUSE_FORGETS_FINISHED: Duration = Duration::from_secs(12 * 60 * 60);
 /// Fragments in flight; above it slots carry cover until acks come in.
 pub const IN_FLIGHT_COUNT_MAX: usize = 1_024;
 /// Frames waiting for the link to take them; slots that find it full are skipped, real and cover alike.

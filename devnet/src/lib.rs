@@ -11,6 +11,7 @@
 
 pub mod directory;
 pub mod faults;
+pub mod format;
 pub mod gateway;
 pub mod keyring;
 pub mod mix;

@@ -2,9 +2,9 @@
 
 use alloc::vec::Vec;
 
-use super::Engine;
 use super::outbound::{Kind, NewMessage, SURB_COST, Stage, Target};
 use super::output::{Event, Overflow};
+use super::{Engine, PacketFormat};
 use crate::limits;
 use crate::message::{
     self, ACK_BLOB_LEN, ACK_LEN, AckContent, Content, Context, Inserted, KeyDigest, Repliable, Reply, SenderTag,
@@ -12,7 +12,7 @@ use crate::message::{
 use crate::sphinx::PacketSize;
 use crate::time::Instant;
 
-impl Engine {
+impl<P: PacketFormat> Engine<P> {
     /// One push, decrypted with the gateway's key. Its length alone says whether it is an ack.
     pub(super) fn handle_push(&mut self, payload: &[u8], now: Instant) {
         self.heard(now);
@@ -28,7 +28,7 @@ impl Engine {
 
     fn handle_ack(&mut self, payload: &[u8], now: Instant) {
         self.stats.received.ack += 1;
-        match self.identity.ack.open(payload) {
+        match P::open_ack(&self.identity.ack, payload) {
             Some(AckContent::Cover) => {}
             Some(AckContent::Fragment(id)) => match self.outbound.acked(id, now) {
                 Some(acked) => {
@@ -51,8 +51,8 @@ impl Engine {
         let Some((head, sealed)) = payload.split_first_chunk::<32>() else { return };
         // A digest of one of our reply keys, or else an ephemeral key. The reply key is used up by the match.
         let (fragment, conversation) = match self.replies.take_key(&KeyDigest(*head)) {
-            Some((key, conversation)) => (message::open_with(&key, sealed), Some(conversation)),
-            None => match message::open(&self.identity.encryption, payload) {
+            Some((key, conversation)) => (P::open_with(&key, sealed), Some(conversation)),
+            None => match P::open(&self.identity.encryption, payload) {
                 Ok(fragment) => (fragment, None),
                 Err(_) => {
                     self.stats.received.unknown += 1;

@@ -17,6 +17,7 @@
 mod config;
 mod directory;
 mod forge;
+mod format;
 mod inbound;
 mod link;
 mod outbound;
@@ -31,10 +32,12 @@ mod window;
 use alloc::boxed::Box;
 use alloc::collections::VecDeque;
 use alloc::string::String;
+use core::marker::PhantomData;
 
 use rand_core::CryptoRng;
 
 pub use config::{Config, ConfigError, Reconnect, Traffic};
+pub use format::{PacketFormat, Sphinx};
 pub use output::{
     Code, Event, FetchError, FetchId, Frame, Incoming, LinkId, MessageId, Outgoing, Overflow, Phase, Priority,
     Recipient, Record, Replies, Request, SendError, SendOptions, State,
@@ -58,7 +61,7 @@ use traffic::{Ahead, Ready};
 use window::Window;
 
 /// One client.
-pub struct Engine {
+pub struct Engine<P: PacketFormat = Sphinx> {
     config: Config,
     identity: Identity,
     registration: Option<Registration>,
@@ -108,6 +111,7 @@ pub struct Engine {
     now: Instant,
     /// Since when the clocks of acks and messages stand still, because no link is up.
     frozen_since: Option<Instant>,
+    format: PhantomData<fn() -> P>,
 }
 
 /// `close` was called.
@@ -118,7 +122,7 @@ struct Closing {
     done: bool,
 }
 
-impl Engine {
+impl<P: PacketFormat> Engine<P> {
     /// A client that is idle until [`Self::connect`]. `registration` is what the store held of an earlier run.
     pub fn new(
         config: Config,
@@ -165,6 +169,7 @@ impl Engine {
             round_trips: RoundTrips::default(),
             now,
             frozen_since: Some(now),
+            format: PhantomData,
         }
     }
 
@@ -461,8 +466,7 @@ impl Engine {
         if now.since(self.now) >= limits::SLEEP_GAP && self.session.is_some() {
             let late = self.poll_timeout().map_or(Duration::ZERO, |asked| now.since(asked.max(self.now)));
             if late >= limits::SLEEP_GAP {
-                self.outbound.shift(late);
-                self.reassembler.note_sleep(late);
+                self.paused(late);
                 self.link.slept(now);
                 self.drop_ahead();
                 self.directory.hasten(now);
@@ -470,6 +474,15 @@ impl Engine {
         }
         self.now = now;
         now
+    }
+
+    /// No link was up for this long, or the machine slept: what waits for acks and fragments gets that time back.
+    fn paused(&mut self, pause: Duration) {
+        self.outbound.shift(pause);
+        self.reassembler.note_sleep(pause);
+        for key in self.outbound.begin_anew(pause) {
+            self.give_up(key, Code::Timeout, Phase::Network);
+        }
     }
 
     fn refresh_topology(&mut self) {

@@ -134,6 +134,9 @@ pub(super) enum Deadline {
 
 #[derive(Clone, Copy, Default)]
 struct FragmentState {
+    /// It has left at least once.
+    left: bool,
+    /// How often it has left since the message began, or began anew after a long pause.
     attempts: u8,
     acked: bool,
     waiting: bool,
@@ -384,7 +387,7 @@ impl Outbound {
         let id = self.id_of(key)?;
         let message = self.messages.get_mut(&key.message)?;
         let state = message.fragments.get_mut(key.index)?;
-        let first = state.attempts == 0;
+        let first = !core::mem::replace(&mut state.left, true);
         state.attempts = state.attempts.saturating_add(1);
         message.last_left = now;
         if first {
@@ -480,6 +483,35 @@ impl Outbound {
                 message.deadline = Some(Deadline::Link(at));
             }
         }
+    }
+
+    /// After a pause so long that recipients may have dropped what they had half received, unfinished messages go again
+    /// whole, under the same identifiers, so that a recipient that does have it all sees repeats. Acks of before the
+    /// pause do not count any more. Answers with the messages that cannot go again: those with one attempt, and those
+    /// that may have arrived and may be forgotten by now.
+    pub(super) fn begin_anew(&mut self, pause: Duration) -> Vec<MessageKey> {
+        let mut hopeless = Vec::new();
+        if pause < limits::PAUSE_DROPS_UNFINISHED {
+            return hopeless;
+        }
+        for (key, message) in self.messages.iter_mut().filter(|(_, message)| message.sent > 0) {
+            let may_be_whole = message.sent == message.fragments.len();
+            if !message.reliable || (may_be_whole && pause >= limits::PAUSE_FORGETS_FINISHED) {
+                hopeless.push(*key);
+                continue;
+            }
+            message.acked = 0;
+            for (index, state) in message.fragments.iter_mut().enumerate().filter(|(_, state)| state.left) {
+                let waits = core::mem::replace(&mut state.waiting, true);
+                (state.acked, state.attempts) = (false, 0);
+                if !waits {
+                    self.again.push_back(FragmentKey { message: *key, index });
+                }
+            }
+        }
+        self.in_flight.clear();
+        self.ack_deadlines.clear();
+        hopeless
     }
 
     /// What left shortly before the link broke most likely never arrived: its deadline becomes `at`.

@@ -1,13 +1,14 @@
 //! What leaves, and when: slots are served from one finished frame each, sealed right after the slot before.
 
 use alloc::vec::Vec;
+use core::marker::PhantomData;
 
-use super::Engine;
 use super::forge::{Forge, SealError, Sealed};
 use super::outbound::{FragmentKey, Kind, MessageKey, NewMessage, Next, Parked, Stage, Target};
 use super::output::{Code, Event, Frame, LinkId, Outgoing, Phase};
 use super::pacing::Stream;
 use super::replies::Stock;
+use super::{Engine, PacketFormat};
 use crate::gateway;
 use crate::limits;
 use crate::message::{
@@ -37,7 +38,7 @@ pub(super) struct Ahead {
     cover: Option<Ready>,
 }
 
-impl Engine {
+impl<P: PacketFormat> Engine<P> {
     /// Serves the slots that are due. What leaves was sealed before; only where several slots are due at once the
     /// second is sealed now.
     pub(super) fn serve_slots(&mut self, now: Instant) {
@@ -349,17 +350,18 @@ impl Engine {
         let with_rotation = self.session.as_ref()?.version >= gateway::VERSION_ROTATION;
         let shared = &self.registration.as_ref()?.shared;
         let plaintext = if with_rotation { sealed.packet.to_v2() } else { sealed.packet.to_v1() };
-        let data = gateway::seal_request(shared, &plaintext, with_rotation, &mut *self.rng);
+        let data = P::seal_request(shared, &plaintext, with_rotation, &mut *self.rng);
         Some(Ready { data, inside })
     }
 
-    pub(super) fn forge(&mut self) -> Option<Forge<'_>> {
+    pub(super) fn forge(&mut self) -> Option<Forge<'_, P>> {
         Some(Forge {
             topology: self.topology.as_ref()?,
             ack_key: &self.identity.ack,
             own: self.own.as_ref()?,
             traffic: &self.config.traffic,
             rng: &mut *self.rng,
+            format: PhantomData,
         })
     }
 }
