@@ -21,6 +21,7 @@ pub mod date;
 mod json;
 mod kdf;
 pub mod limits;
+mod table;
 pub mod time;
 
 pub mod sphinx;

@@ -377,8 +377,26 @@ impl<F: NodeFormat> Gateway<F> {
         self.clients.verdict = None;
     }
 
+    /// A packet is to go to a node, as if a client had sent it.
+    pub fn send_packet(&mut self, to: NodeAddress, frame: NodeFrame, now: Instant) {
+        let fingerprint = F::fingerprint(&frame.packet);
+        self.forward(to, frame, fingerprint, now);
+    }
+
+    /// Empties the inbox of a client that is not connected, the oldest message first.
+    pub fn take_inbox(&mut self, client: &ClientId) -> Vec<Vec<u8>> {
+        let messages = self.clients.take_stored(client);
+        // They are about a connection, and there is none.
+        self.clients.notes.clear();
+        self.outputs.extend(self.clients.discarded.drain(..).map(Output::Discard));
+        messages
+    }
+
     /// Pushes a message to a client or stores it; says whether it was stored.
-    fn deliver(&mut self, destination: &Destination, message: Vec<u8>) -> Result<bool, DropReason> {
+    ///
+    /// # Errors
+    /// [`DropReason::InboxFull`].
+    pub fn deliver(&mut self, destination: &Destination, message: Vec<u8>) -> Result<bool, DropReason> {
         let client = ClientId(destination.0);
         let live = self.clients.live.get(&client).and_then(|id| Some((*id, self.connections.get(id)?)));
         if let Some((id, connection)) = live

@@ -15,6 +15,7 @@ pub mod format;
 pub mod gateway;
 pub mod keyring;
 pub mod mix;
+#[cfg(not(target_arch = "wasm32"))]
 pub mod net;
 pub mod record;
 pub mod sim;

@@ -2,8 +2,8 @@
 
 use alloc::vec::Vec;
 
-use super::outbound::{Kind, NewMessage, SURB_COST, Stage, Target};
 use super::output::{Event, Overflow};
+use super::unfinished::{Kind, NewMessage, SURB_COST, Stage, Target, Wants};
 use super::{Engine, PacketFormat};
 use crate::limits;
 use crate::message::{
@@ -50,7 +50,7 @@ impl<P: PacketFormat> Engine<P> {
     fn handle_data(&mut self, payload: &[u8], now: Instant) {
         let Some((head, sealed)) = payload.split_first_chunk::<32>() else { return };
         // A digest of one of our reply keys, or else an ephemeral key. The reply key is used up by the match.
-        let (fragment, conversation) = match self.replies.take_key(&KeyDigest(*head)) {
+        let (fragment, conversation) = match self.conversations.take_key(&KeyDigest(*head), now) {
             Some((key, conversation)) => (P::open_with(&key, sealed), Some(conversation)),
             None => match P::open(&self.identity.encryption, payload) {
                 Ok(fragment) => (fragment, None),
@@ -100,7 +100,7 @@ impl<P: PacketFormat> Engine<P> {
                     self.stats.dropped.surb += u64::from(dropped);
                     self.events.push_back(Event::Overflow { what: Overflow::Surbs, count: dropped, bytes: 0 });
                 }
-                self.unpark_peer(tag);
+                self.surbs_came(tag, now);
                 if let Some(body) = body {
                     self.events.push_back(Event::Received { body, tag: Some(tag) });
                 }
@@ -119,21 +119,19 @@ impl<P: PacketFormat> Engine<P> {
     /// Someone who answers us over SURBs asks for more of them. Granted only to whom they were given, and only so many
     /// that what is outstanding stays bounded.
     fn grant_surbs(&mut self, conversation: SenderTag, address: &message::Address, amount: u32, now: Instant) {
-        let Some(granted) = self.replies.grant(conversation, address, amount).filter(|granted| *granted > 0) else {
-            self.stats.dropped.surb_request += 1;
-            return;
+        let mut left = match self.closing {
+            None => self.conversations.grant(conversation, address, amount, now),
+            Some(_) => 0,
         };
-        if self.closing.is_some() {
-            return;
-        }
-        let mut left = granted;
+        self.stats.dropped.surb_request += u64::from(left == 0);
         while left > 0 {
-            let wanted = left.min(limits::SURBS_PER_MESSAGE_MAX);
-            left -= wanted;
-            let stage = Stage::Body { body: Vec::new(), wanted: wanted as usize, surbs: Vec::new() };
-            let deadline = self.default_deadline(wanted as usize * SURB_COST, now);
+            let count = left.min(limits::SURBS_PER_ANSWER);
+            left -= count;
+            let wanted = count as usize;
+            let stage = Stage::Body { body: Vec::new(), wanted, surbs: Vec::new(), wants: Wants::Promised };
+            let deadline = self.default_deadline(wanted * SURB_COST, now);
             let target = Target::Address(address.clone());
-            self.outbound.insert(NewMessage::control(target, Kind::AdditionalSurbs, stage, deadline));
+            self.outbound.insert(NewMessage::control(target, Kind::AdditionalSurbs(count), stage, deadline));
         }
     }
 }

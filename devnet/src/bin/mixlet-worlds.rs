@@ -3,6 +3,7 @@
 //! ```text
 //! mixlet-worlds table [--seeds 3] [--row TEXT]     the table of docs/RELIABILITY.md
 //! mixlet-worlds large [--clients 1000] [--seconds 60]
+//! mixlet-worlds trace                              the hash of a short run, which a browser must give too
 //! ```
 
 use std::time::Instant as Clock;
@@ -10,7 +11,9 @@ use std::time::Instant as Clock;
 use mixlet::engine::{Recipient, SendOptions};
 use mixlet::time::Duration;
 use mixlet_devnet::sim::trial::{self, Load, Outcome, Trial, Trouble};
-use mixlet_devnet::sim::{Keeping, LargeWorld, Layout, Transparent, Weather};
+use mixlet_devnet::sim::{Keeping, LargeWorld, Layout, Transparent, Weather, short_run};
+
+const USAGE: &str = "mixlet-worlds table [--seeds N] [--row TEXT] | large [--clients N] [--seconds N] | trace";
 
 fn main() -> Result<(), String> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -18,10 +21,11 @@ fn main() -> Result<(), String> {
     match *words.as_slice() {
         ["table", ref options @ ..] => table(options),
         ["large", ref options @ ..] => large(options),
-        _ => {
-            Err("mixlet-worlds table [--seeds N] [--row TEXT], or mixlet-worlds large [--clients N] [--seconds N]"
-                .into())
+        ["trace"] => {
+            println!("{:016x}", short_run::trace(1));
+            Ok(())
         }
+        _ => Err(USAGE.into()),
     }
 }
 
@@ -142,6 +146,8 @@ fn large(options: &[&str]) -> Result<(), String> {
         }
         world.run_for(Duration::from_millis(100));
     }
+    // What is under way comes to its end.
+    world.run_for(Duration::from_secs(5));
     let (took, tally) = (clock.elapsed().as_secs_f64(), world.tally());
     let packets = |place| {
         let sent = world.engine(place).stats(world.now()).sent;

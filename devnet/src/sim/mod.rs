@@ -16,6 +16,10 @@ mod faults;
 mod oracle;
 mod run;
 mod schedule;
+pub mod short_run;
+pub mod statistics;
+mod strangers;
+mod tap;
 mod transparent;
 pub mod trial;
 mod weather;
@@ -28,7 +32,7 @@ use mixlet::engine::{Config, Engine, Event, MessageId, Recipient, Record, SendEr
 use mixlet::gateway::IdentityKeypair;
 use mixlet::identity::{Identity, Registration};
 use mixlet::message::{Address, GatewayId, SenderTag};
-use mixlet::sphinx::NodeAddress;
+use mixlet::sphinx::{NodeAddress, NodeFrame};
 use mixlet::time::{Duration, Instant};
 use rand_chacha::ChaCha20Rng;
 use rand_core::{Rng, SeedableRng};
@@ -76,6 +80,8 @@ pub struct SimWorld<F: NodeFormat> {
     cut_off: BTreeSet<NodeName>,
     oracle: Oracle,
     keeping: Keeping,
+    /// A node, and the packets that have left it since it was listened to.
+    tapped: Option<(NodeName, Vec<NodeFrame>)>,
     rng: ChaCha20Rng,
 }
 
@@ -84,6 +90,8 @@ pub struct SimWorld<F: NodeFormat> {
 pub enum Keeping {
     /// All events and all frames of every client.
     Everything,
+    /// All frames of every client.
+    Frames,
     /// Only what the oracle counts.
     Counts,
 }
@@ -185,6 +193,7 @@ impl<F: NodeFormat> SimWorld<F> {
             cut_off: BTreeSet::new(),
             oracle: Oracle::default(),
             keeping: Keeping::Everything,
+            tapped: None,
             rng,
         };
         for _ in 0..mix_count {

@@ -106,6 +106,9 @@ impl<F: NodeFormat> SimWorld<F> {
 
     /// A packet crosses one link.
     fn travel(&mut self, from: NodeName, to: NodeName, frame: NodeFrame) {
+        if let Some((_, packets)) = self.tapped.as_mut().filter(|(node, _)| *node == from) {
+            packets.push(frame.clone());
+        }
         if self.cut_off.contains(&from) || self.cut_off.contains(&to) || self.chance(self.weather.link_loss) {
             return;
         }
@@ -197,7 +200,7 @@ impl<F: NodeFormat> SimWorld<F> {
         self.with_gateway(gateway, |state, now| state.handle_closed(connection, now));
     }
 
-    fn with_gateway(&mut self, gateway: usize, call: impl FnOnce(&mut Gateway<F>, Instant)) {
+    pub(super) fn with_gateway(&mut self, gateway: usize, call: impl FnOnce(&mut Gateway<F>, Instant)) {
         let (now, unix) = (self.now, self.unix());
         let node = &mut self.gateways[gateway];
         node.state.set_unix_time(unix);
@@ -265,7 +268,7 @@ impl<F: NodeFormat> SimWorld<F> {
                 if matches!(frame.data, Outgoing::Binary(_)) {
                     self.oracle.frame(index, len, now);
                 }
-                if self.keeping == Keeping::Everything {
+                if self.keeping != Keeping::Counts {
                     client.frames.push((now, len));
                 }
                 if let Some(open) = client.link.filter(|open| open.link == frame.link) {
@@ -281,6 +284,9 @@ impl<F: NodeFormat> SimWorld<F> {
                     client.events.push((now, event));
                 }
             } else {
+                for bound in engine.bounds() {
+                    assert!(bound.len <= bound.limit, "client {index}: {bound:?}");
+                }
                 let timeout = engine.poll_timeout().map(|at| at.max(now));
                 self.schedule.call(Actor::Client(index), timeout);
                 return;
