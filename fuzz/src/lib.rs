@@ -8,17 +8,29 @@
 #[path = "../../tests/laws/mod.rs"]
 mod laws;
 
+extern crate alloc;
+
+#[allow(dead_code, reason = "compiled a second time, since it has no name outside of its crate")]
+#[path = "../../src/json.rs"]
+mod json;
+#[allow(dead_code, reason = "compiled a second time, since it has no name outside of its crate")]
+#[path = "../../src/table.rs"]
+mod table;
+
 mod gateway;
+mod inside;
 mod message;
 pub mod seeds;
 mod sphinx;
 mod stored;
 mod topology;
 
+use laws::format::Clear;
 use laws::world::{Kind, World};
+use mixlet::engine::Sphinx;
 
 /// All targets by name.
-pub const TARGETS: [(&str, fn(&[u8])); 20] = [
+pub const TARGETS: [(&str, fn(&[u8])); 23] = [
     ("address", message::address),
     ("client_text", gateway::client_text),
     ("content", message::content),
@@ -26,11 +38,13 @@ pub const TARGETS: [(&str, fn(&[u8])); 20] = [
     ("date", stored::date),
     ("directory", topology::directory),
     ("document", topology::document),
-    ("engine_gateway", |data| World::run(Kind::Gateway, data)),
-    ("engine_raw", |data| World::run(Kind::Raw, data)),
+    ("engine_gateway", |data| World::<Clear>::run(Kind::Gateway, data)),
+    ("engine_raw", |data| World::<Clear>::run(Kind::Raw, data)),
+    ("engine_sphinx", |data| World::<Sphinx>::run(Kind::Gateway, data)),
     ("envelope", message::envelope),
     ("fragment", message::fragment),
     ("handshake", gateway::handshake),
+    ("json", inside::json),
     ("packet", sphinx::packet),
     ("peel", sphinx::peel),
     ("reassembly", message::reassembly),
@@ -39,6 +53,7 @@ pub const TARGETS: [(&str, fn(&[u8])); 20] = [
     ("server_text", gateway::server_text),
     ("session", gateway::session),
     ("surb", sphinx::surb),
+    ("table", inside::table),
 ];
 
 /// Gives an input to the target of this name.

@@ -4,9 +4,9 @@
 
 use std::path::PathBuf;
 
-use mixlet::gateway::IdentityKeypair;
+use mixlet::engine::Sphinx;
+use mixlet::gateway::{IdentityKeypair, SharedKey};
 use mixlet::identity::{Identity, Registration};
-use mixlet::gateway::SharedKey;
 use mixlet::message::{Content, Repliable, Reply, SenderTag, SurbList};
 use mixlet::sphinx::RotationTag;
 use rand_chacha::ChaCha20Rng;
@@ -46,7 +46,7 @@ pub fn folder() -> PathBuf {
 ///
 /// When the recorded bytes are not where they should be.
 pub fn all() -> Vec<Seed> {
-    let groups: [(&'static str, Vec<Vec<u8>>); 20] = [
+    let groups: [(&'static str, Vec<Vec<u8>>); 23] = [
         ("address", addresses()),
         ("client_text", texts("requests", "lenient_requests", "client")),
         ("content", contents()),
@@ -56,9 +56,11 @@ pub fn all() -> Vec<Seed> {
         ("document", documents()),
         ("engine_gateway", [users(), strangers()].concat()),
         ("engine_raw", users()),
+        ("engine_sphinx", [users(), strangers()].concat()),
         ("envelope", vec![noise(33, 1), noise(80, 2), vec![0; 64], noise(1_643, 3)]),
         ("fragment", fragments()),
         ("handshake", handshakes()),
+        ("json", jsons()),
         ("packet", packets()),
         ("peel", peels()),
         ("reassembly", reassemblies()),
@@ -67,6 +69,7 @@ pub fn all() -> Vec<Seed> {
         ("server_text", texts("responses", "lenient_responses", "gateway")),
         ("session", sessions()),
         ("surb", surbs()),
+        ("table", vec![noise(60, 1), noise(200, 2), vec![3; 30]]),
     ];
     let numbered = |(target, group): (&'static str, Vec<Vec<u8>>)| {
         group.into_iter().enumerate().map(move |(number, bytes)| Seed { target, number, bytes })
@@ -105,6 +108,15 @@ fn texts(strict: &str, lenient: &str, by: &str) -> Vec<Vec<u8>> {
     seeds
 }
 
+fn jsons() -> Vec<Vec<u8>> {
+    let texts = [
+        r#"{"a":[1,-2,3.5e-7,true,false,null],"b":{"c":"\u00e4\ud83d\ude00\n\"/"},"d":{}}"#,
+        r#" [ [ ] , { } , "" , 0 , 18446744073709551615 , -9223372036854775808 ] "#,
+        r#"{"type":"send","remaining_bandwidth":5,"type":"x"}"#,
+    ];
+    [lines(&texts), vec![Network::get().answers()[3].clone().into_bytes()]].concat()
+}
+
 fn controls() -> Vec<Vec<u8>> {
     let file = vectors("gateway/control_messages.json");
     let plain = list(&file, "encrypted_requests").chain(list(&file, "encrypted_responses"));
@@ -123,10 +135,10 @@ fn contents() -> Vec<Vec<u8>> {
     let mut seeds: Vec<Vec<u8>> = parsed.map(|case| bytes(case, "bytes")).filter(|bytes| !bytes.is_empty()).collect();
     // The recorded bodies come without the byte that says what kind they are.
     seeds.extend(["additional_surbs_body", "repliable_body"].map(|name| [&[1][..], &bytes(&file, name)].concat()));
-    let peer = Peer::new().address;
+    let peer = Peer::<Sphinx>::new().address;
     let list = |count: u64| SurbList {
         rotation: RotationTag::Odd,
-        surbs: (0..count).map(|seed| Network::surb(&peer, 1, seed)).collect(),
+        surbs: (0..count).map(|seed| Network::surb::<Sphinx>(&peer, 1, seed)).collect(),
     };
     let tag = SenderTag([7; 16]);
     let written = [
@@ -200,7 +212,7 @@ fn packets() -> Vec<Vec<u8>> {
 }
 
 fn surbs() -> Vec<Vec<u8>> {
-    let surb = Network::surb(&Peer::new().address, 1, 0).surb.to_bytes();
+    let surb = Network::surb::<Sphinx>(&Peer::<Sphinx>::new().address, 1, 0).surb.to_bytes();
     let with_size = |size: u8, len: u16, surb: &[u8]| [&[size][..], &len.to_be_bytes(), surb].concat();
     let mut legacy = surb[..380].to_vec();
     legacy.resize(380 + 192, 7);

@@ -3,6 +3,7 @@
 //! [`watch`] checks after every call what holds whatever happens; [`world`] turns any bytes into calls, with the real
 //! gateway half, a peer and nodes whose keys are known around the engine.
 
+pub mod format;
 pub mod gateway;
 pub mod input;
 pub mod network;

@@ -4,10 +4,11 @@ use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
 use std::sync::LazyLock;
 
+use mixlet::engine::PacketFormat;
 use mixlet::gateway::IdentityKeypair;
 use mixlet::message::{Address, GatewayId, ReplyKey, ReplySurb};
 use mixlet::sphinx::{
-    Checked, Delay, Destination, Hop, MixPacket, NodeAddress, NodePrivateKey, Packet, Peeled, PacketSize, Surb,
+    Checked, Delay, Destination, Hop, NodeAddress, NodePrivateKey, Packet, PacketSize, Peeled,
 };
 use rand_chacha::ChaCha20Rng;
 use rand_core::SeedableRng;
@@ -86,12 +87,7 @@ impl Network {
     }
 
     /// Takes a packet from node to node. Nothing where a node drops it.
-    pub fn carry(&self, packet: MixPacket) -> Option<Arrived> {
-        self.follow(packet.first_hop, packet.packet)
-    }
-
-    /// As [`Self::carry`], for a packet that lies in another one.
-    pub fn follow(&self, mut at: NodeAddress, mut packet: Packet) -> Option<Arrived> {
+    pub fn peel(&self, mut at: NodeAddress, mut packet: Packet) -> Option<Arrived> {
         loop {
             match Checked::new(packet, self.keys.get(&at)?).ok()?.peel().ok()? {
                 Peeled::Forward { next, packet: inner, .. } => (at, packet) = (next, inner),
@@ -103,11 +99,11 @@ impl Network {
     }
 
     /// A SURB that leads to this client, and its key.
-    pub fn surb(to: &Address, place: u8, seed: u64) -> ReplySurb {
+    pub fn surb<P: PacketFormat>(to: &Address, place: u8, seed: u64) -> ReplySurb {
         let mut rng = ChaCha20Rng::seed_from_u64(seed);
         let nodes = [1 + (seed % 2) as u8, 3, 5, 7 + place % 2].map(|node| (address(node), key(node).public()));
         let route = nodes.each_ref().map(|(address, key)| Hop { address: *address, key });
-        let surb = Surb::make(&route, &[Delay::ZERO; 4], &to.identity(), &mut rng).expect("a route of four hops");
+        let surb = P::make_surb(&route, &[Delay::ZERO; 4], &to.identity(), &mut rng).expect("a route of four hops");
         ReplySurb { key: ReplyKey::random(&mut rng), surb }
     }
 }

@@ -1,11 +1,12 @@
 //! Somebody the client talks with: reads what arrives and keeps the SURBs that come with it.
 
 use std::collections::VecDeque;
+use std::marker::PhantomData;
 
+use mixlet::engine::PacketFormat;
 use mixlet::gateway::IdentityKeypair;
 use mixlet::message::{
     Address, Budget, Content, Context, EncryptionKey, Inserted, Pushed, Reassembler, Repliable, Reply, ReplyKey,
-    open, open_with,
 };
 use mixlet::time::{Duration, Instant};
 use rand_chacha::ChaCha20Rng;
@@ -13,7 +14,7 @@ use rand_core::SeedableRng;
 
 use super::network::Network;
 
-pub struct Peer {
+pub struct Peer<P> {
     pub address: Address,
     encryption: EncryptionKey,
     reassembler: Reassembler,
@@ -23,9 +24,10 @@ pub struct Peer {
     pub bodies: Vec<Vec<u8>>,
     /// SURBs the client has asked for.
     pub asked: u32,
+    format: PhantomData<P>,
 }
 
-impl Peer {
+impl<P: PacketFormat> Peer<P> {
     pub fn new() -> Self {
         let encryption = EncryptionKey::from_bytes([77; 32]);
         let gateway = Network::gateway(1).gateway_id();
@@ -34,7 +36,7 @@ impl Peer {
         // Never forgets: days pass in these worlds, and a message must not count twice for that.
         let budget = Budget { finished_age: Duration::MAX, ..Budget::default() };
         let reassembler = Reassembler::new(budget, &mut ChaCha20Rng::seed_from_u64(5));
-        Self { address, encryption, reassembler, reply_keys: VecDeque::new(), bodies: Vec::new(), asked: 0 }
+        Self { address, encryption, reassembler, reply_keys: VecDeque::new(), bodies: Vec::new(), asked: 0, format: PhantomData }
     }
 
     /// What its gateway pushes. `keys` are those of the SURBs it has given to the client.
@@ -42,8 +44,8 @@ impl Peer {
         let Ok(Pushed::Data { head, sealed }) = Pushed::parse(payload) else { return Err("no data".to_owned()) };
         let key = keys.iter().map(|key| ReplyKey::from_bytes(*key)).find(|key| key.digest() == head);
         let fragment = match &key {
-            Some(key) => open_with(key, sealed),
-            None => open(&self.encryption, payload).map_err(|error| error.to_string())?,
+            Some(key) => P::open_with(key, sealed),
+            None => P::open(&self.encryption, payload).map_err(|error| error.to_string())?,
         };
         let message = match self.reassembler.insert(Context::Unknown, &fragment, now) {
             Inserted::Complete { message, .. } => message,

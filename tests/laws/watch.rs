@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use mixlet::engine::{
-    Config, ConfigError, Engine, Event, FetchError, FetchId, Frame, Incoming, LinkId, MessageId, Outgoing, Recipient,
-    Record, Request, SendError, SendOptions, State, Traffic,
+    Config, ConfigError, Engine, Event, FetchError, FetchId, Frame, Incoming, LinkId, MessageId, Outgoing,
+    PacketFormat, Recipient, Record, Request, SendError, SendOptions, State, Traffic,
 };
 use mixlet::identity::{Identity, Registration};
 use mixlet::limits;
@@ -27,8 +27,8 @@ impl Said {
 }
 
 /// The engine, and what has to be known of the past in order to judge it.
-pub struct Watched {
-    engine: Engine,
+pub struct Watched<P: PacketFormat> {
+    engine: Engine<P>,
     now: Instant,
     /// So many frames the link takes after each call.
     pub room: usize,
@@ -41,20 +41,22 @@ pub struct Watched {
     lengths: BTreeSet<usize>,
     /// Messages accepted and not ended, by whether they are told to be sent.
     open: BTreeMap<MessageId, bool>,
-    /// The most that queued bytes may be: what was accepted and did not end.
-    accepted: BTreeMap<MessageId, usize>,
     /// The state that was last told.
     told: State,
     waits_for_room: bool,
+    /// Connecting was begun and has ended neither in [`Event::Ready`] nor in [`Event::Failed`].
+    connecting: bool,
+    /// `close` was called.
+    closing: bool,
     closed: bool,
 }
 
-impl Watched {
+impl<P: PacketFormat> Watched<P> {
     pub fn new(config: Config, identity: Identity, registration: Option<Registration>, now: Instant) -> Self {
         let last_login = registration.as_ref().map(|known| known.last_login);
         let rng = Box::new(ChaCha20Rng::seed_from_u64(1));
         Self {
-            engine: <Engine>::new(config, identity, registration, rng, now),
+            engine: Engine::new(config, identity, registration, rng, now),
             now,
             room: usize::MAX,
             link: None,
@@ -63,14 +65,15 @@ impl Watched {
             last_login,
             lengths: BTreeSet::new(),
             open: BTreeMap::new(),
-            accepted: BTreeMap::new(),
             told: State::Idle,
             waits_for_room: false,
+            connecting: false,
+            closing: false,
             closed: false,
         }
     }
 
-    pub fn engine(&self) -> &Engine {
+    pub fn engine(&self) -> &Engine<P> {
         &self.engine
     }
 
@@ -91,6 +94,7 @@ impl Watched {
     // ── calls ────────────────────────────────────────────────────────────────────────────────────────────────────
 
     pub fn connect(&mut self, now: Instant) -> Said {
+        self.connecting |= self.engine.state() == State::Idle && !self.closing;
         self.engine.connect(now);
         self.after(now)
     }
@@ -108,8 +112,6 @@ impl Watched {
             Ok(()) => {
                 assert!(!self.closed, "a message is accepted after the end");
                 assert_eq!(self.open.insert(id, false), None, "a number is in use twice");
-                // With as many SURBs as there may be.
-                self.accepted.insert(id, body.len() + SURB_COST * limits::SURBS_PER_MESSAGE_MAX as usize);
             }
             Err(SendError::QueueFull) => self.waits_for_room = true,
             Err(SendError::DuplicateId) => assert!(self.open.contains_key(&id), "a number of no message is in use"),
@@ -127,6 +129,7 @@ impl Watched {
 
     pub fn close(&mut self, drain: bool, deadline: Instant, now: Instant) -> Said {
         self.engine.close(drain, deadline, now);
+        self.closing = true;
         self.after(now)
     }
 
@@ -244,10 +247,8 @@ impl Watched {
                 assert!(url.starts_with("http"));
                 self.last_fetch = Some(*id);
             }
-            Request::Forget { record } => {
-                assert_eq!(*record, Record::Registration, "the identity stays");
-                self.last_login = None;
-            }
+            Request::Forget { record } if *record == Record::Registration => self.last_login = None,
+            Request::Forget { record } => assert_ne!(*record, Record::Identity, "the identity stays"),
             Request::OpenLink { link, url } => {
                 assert!(Some(*link) > self.last_link, "links have rising numbers");
                 assert_eq!(self.link, None, "a second link beside the first");
@@ -256,12 +257,12 @@ impl Watched {
                 self.link = Some((*link, false));
                 self.lengths.clear();
             }
-            Request::Save { record, bytes } => {
-                assert_eq!(*record, Record::Registration);
+            Request::Save { record, bytes } if *record == Record::Registration => {
                 let saved = Registration::from_bytes(bytes).expect("a record that can be read");
                 assert!(Some(saved.last_login) > self.last_login, "two logins of one second");
                 self.last_login = Some(saved.last_login);
             }
+            Request::Save { record, .. } => assert_ne!(*record, Record::Identity, "the identity stays"),
         }
     }
 
@@ -280,12 +281,16 @@ impl Watched {
             }
             Event::Sent { id } => assert_eq!(self.open.insert(*id, true), Some(false), "sent twice, or never accepted"),
             Event::Failed { .. } => {
+                self.connecting = false;
                 assert_eq!(self.open_messages(), [], "messages without an end");
                 self.told = State::Idle;
             }
             Event::Overflow { count, .. } => assert!(*count > 0),
             Event::Progress { fraction, .. } => assert!((0.0..=1.0).contains(fraction)),
-            Event::Ready { address } => assert!(self.engine.address() == Some(address)),
+            Event::Ready { address } => {
+                assert!(core::mem::take(&mut self.connecting), "connected for the first time, again");
+                assert!(self.engine.address() == Some(address));
+            }
             Event::Received { body, .. } => assert!(body.len() <= limits::REASSEMBLED_LEN_MAX),
             Event::Room => assert!(core::mem::take(&mut self.waits_for_room), "room that nobody waits for"),
             Event::State { state, .. } => {
@@ -297,13 +302,11 @@ impl Watched {
 
     fn check_standing(&self) {
         assert_eq!(self.told, self.engine.state(), "the state is not the one that was told");
-        let stats = self.engine.stats(self.now);
-        let accepted: usize = self.accepted.values().sum();
-        let room = accepted.min(limits::SEND_QUEUE_LEN_MAX) + GRANTED_MAX;
-        assert!(stats.queued_bytes <= room as u64, "{} bytes queued of {accepted} accepted", stats.queued_bytes);
-        assert!(stats.in_flight <= limits::IN_FLIGHT_COUNT_MAX as u64);
-        assert!(stats.surbs_held <= limits::SURBS_HELD_MAX as u64);
-        assert!(stats.unfinished_bytes <= limits::REASSEMBLY_BYTES_MAX as u64);
+        for bound in self.engine.bounds() {
+            assert!(bound.len <= bound.limit, "{bound:?}");
+        }
+        assert!(self.engine.state() != State::Ready || !self.connecting, "connected, and nobody is told");
+        assert!(self.engine.state() != State::Idle || !self.closing, "`close` will never end");
         if matches!(self.engine.state(), State::Idle | State::Closed) {
             assert_eq!(self.engine.poll_timeout(), None, "an alarm where nothing can come");
             assert_eq!(self.link, None, "a link where nothing can come");
@@ -311,12 +314,6 @@ impl Watched {
     }
 
     fn forget(&mut self, id: MessageId) -> Option<bool> {
-        self.accepted.remove(&id);
         self.open.remove(&id)
     }
 }
-
-/// What a SURB counts for in the send queue.
-const SURB_COST: usize = 460;
-/// SURBs for those who ask: for the two whom a world lets ask.
-const GRANTED_MAX: usize = 2 * SURB_COST * limits::SURBS_GRANTED_MAX as usize;

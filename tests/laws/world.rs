@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::hash::{Hash, Hasher};
 
 use mixlet::engine::{
-    Config, FetchError, FetchId, Incoming, LinkId, MessageId, Outgoing, Priority, Recipient, Record, Replies, Request,
+    Config, Event, FetchError, FetchId, Incoming, LinkId, MessageId, Outgoing, Priority, Recipient, Replies, Request,
     SendOptions, State, Traffic,
 };
 use mixlet::gateway::frame::TypedError;
@@ -14,7 +14,7 @@ use mixlet::gateway::{ClientId, ServerText, SharedKey};
 use mixlet::identity::{Identity, Registration};
 use mixlet::message::{
     AckContent, AckKey, Address, Content, FragmentId, Fragments, Repliable, Reply, ReplyKey, ReplySurb, SenderTag,
-    SetId, SurbList, cover_content, fragment_count, seal_to, seal_with, split_ack_blob,
+    SetId, SurbList, cover_content, fragment_count, split_ack_blob,
 };
 use mixlet::sphinx::{MixPacket, PacketSize, RotationTag, Surb};
 use mixlet::time::{Duration, Instant};
@@ -22,6 +22,7 @@ use mixlet::topology::PATHS;
 use rand_chacha::ChaCha20Rng;
 use rand_core::SeedableRng;
 
+use super::format::Format;
 use super::gateway::{Account, Gateway};
 use super::input::Input;
 use super::network::Network;
@@ -48,14 +49,14 @@ impl Kind {
 }
 
 /// The engine and what is around it.
-pub struct World {
-    pub watched: Watched,
+pub struct World<P: Format> {
+    pub watched: Watched<P>,
     network: &'static Network,
     gateway: Gateway,
     /// What the client said and the gateway did not hear yet.
     wire: VecDeque<Outgoing>,
-    fetches: VecDeque<(FetchId, usize)>,
-    peer: Peer,
+    pub fetches: VecDeque<(FetchId, usize)>,
+    pub peer: Peer<P>,
     /// The client as the world knows it.
     client: ClientId,
     own: Address,
@@ -67,6 +68,10 @@ pub struct World {
     /// What was pushed before, to be pushed again.
     past: VecDeque<Vec<u8>>,
     sent: BTreeMap<MessageId, Vec<u8>>,
+    /// Bodies that the client was told of, with the tags to answer to.
+    pub received: Vec<(Vec<u8>, Option<SenderTag>)>,
+    /// How often each kind of event was told that ends something.
+    pub told: Told,
     next_id: u64,
     now: Instant,
     rng: ChaCha20Rng,
@@ -76,7 +81,7 @@ pub struct World {
     pub noise: bool,
 }
 
-impl World {
+impl<P: Format> World<P> {
     /// A world whose beginning the first bytes choose: what the client knows, and how far it has come.
     pub fn new(input: &mut Input<'_>) -> Self {
         let [options, pace, progress] = input.array();
@@ -117,6 +122,8 @@ impl World {
             spoilt: false,
             past: VecDeque::new(),
             sent: BTreeMap::new(),
+            received: Vec::new(),
+            told: Told::default(),
             next_id: 0,
             now,
             rng: ChaCha20Rng::seed_from_u64(2),
@@ -257,7 +264,7 @@ impl World {
                 let set = SetId::new(input.u32() >> 1).unwrap_or(SetId::random(&mut self.rng));
                 let id = FragmentId { set, position: input.byte() };
                 let content = if input.flag() { AckContent::Cover } else { AckContent::Fragment(id) };
-                let sealed = self.ack_key.seal(content, &mut self.rng);
+                let sealed = P::seal_ack(&self.ack_key, content, &mut self.rng);
                 self.push(&sealed);
             }
             _ => {
@@ -328,7 +335,6 @@ impl World {
         let id = if how & 4 == 0 { MessageId(self.next_id) } else { MessageId(u64::from(more % 16)) };
         self.next_id += 1;
         let (result, said) = self.watched.send(id, &to, &body, &options, self.now);
- if std::env::var("DBG").is_ok() { println!("SEND {result:?}"); }
         if result.is_ok() {
             self.sent.insert(MessageId(self.next_id), body);
         }
@@ -346,7 +352,7 @@ impl World {
 
     // ── time ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
-    fn wake(&mut self) {
+    pub fn wake(&mut self) {
         let said = self.watched.timeout(self.now);
         self.hear(said);
     }
@@ -360,7 +366,7 @@ impl World {
     }
 
     /// Wakes the engine until its next alarm lies ahead, as a driver would: it has work to do in advance.
-    fn settle(&mut self) {
+    pub fn settle(&mut self) {
         let mut rounds = 0;
         while self.watched.engine().poll_timeout().is_some_and(|at| at <= self.now) {
             self.wake();
@@ -385,6 +391,17 @@ impl World {
             trace.extend(said.frames.iter().map(|frame| format!("{at} {}", digest(&frame.data))));
             trace.extend(said.requests.iter().map(|request| format!("{at} {}", told(request))));
             trace.extend(said.events.iter().map(|event| format!("{at} {:?}", core::mem::discriminant(event))));
+        }
+        for event in said.events {
+            match event {
+                Event::Closed => self.told.closed += 1,
+                Event::Delivered { .. } => self.told.delivered += 1,
+                Event::Failed { .. } => self.told.failed += 1,
+                Event::Ready { .. } => self.told.ready += 1,
+                Event::Received { body, tag } => self.received.push((body, tag)),
+                Event::Undelivered { .. } => self.told.undelivered += 1,
+                _ => {}
+            }
         }
         for frame in said.frames {
             self.wire.push_back(frame.data);
@@ -420,7 +437,7 @@ impl World {
         }
     }
 
-    fn cut(&mut self, link: LinkId) {
+    pub fn cut(&mut self, link: LinkId) {
         let said = self.watched.link_closed(link, self.now);
         if self.watched.link().is_none() {
             self.wire.clear();
@@ -476,7 +493,7 @@ impl World {
     }
 
     /// Lets one frame of the client's reach its gateway, and what follows from it happen.
-    fn carry(&mut self, fate: Fate) {
+    pub fn carry(&mut self, fate: Fate) {
         self.gateway.books.now_unix = (UNIX_ZERO + self.now.since(Instant::ZERO)).as_secs();
         let outputs = match self.wire.pop_front() {
             Some(Outgoing::Text(text)) => self.gateway.text(&text),
@@ -506,7 +523,7 @@ impl World {
         }
         // Elsewhere a SURB of a stranger must not lead our gateway, whatever the stranger wrote.
         assert!(Network::is_first_layer(packet.first_hop), "a packet to no mix node of the first layer");
-        let Some(arrived) = self.network.carry(packet) else {
+        let Some(arrived) = P::follow(self.network, packet.first_hop, packet.packet) else {
             assert!(self.spoilt, "a packet that goes nowhere");
             return;
         };
@@ -523,7 +540,7 @@ impl World {
                 panic!("a packet to a stranger");
             }
             if fate != Fate::AckLost {
-                let ack = self.network.follow(first_hop, ack.clone()).expect("an ack that comes back");
+                let ack = P::follow(self.network, first_hop, ack.clone()).expect("an ack that comes back");
                 assert_eq!(ack.destination, self.own.identity());
                 self.push(&ack.plaintext);
             }
@@ -531,7 +548,7 @@ impl World {
     }
 
     /// The gateway pushes this, sealed as it should be.
-    fn push(&mut self, payload: &[u8]) {
+    pub fn push(&mut self, payload: &[u8]) {
         let (Some(frame), Some(link)) = (self.gateway.seal(&self.client, payload), self.watched.link()) else { return };
         let said = self.watched.frame(link, Incoming::Binary(&frame), self.now);
         self.hear(said);
@@ -541,14 +558,14 @@ impl World {
         }
     }
 
-    fn push_to_key(&mut self, fragment: Vec<u8>) {
-        let payload = seal_to(self.own.encryption_key(), &fragment, &mut self.rng).expect("a good key");
+    pub fn push_to_key(&mut self, fragment: Vec<u8>) {
+        let payload = P::seal_to(self.own.encryption_key(), &fragment, &mut self.rng).expect("a good key");
         self.push(&payload);
     }
 
     fn cover(&mut self) -> Vec<u8> {
         let content = cover_content(PacketSize::Regular);
-        seal_to(self.own.encryption_key(), &content, &mut self.rng).expect("a good key")
+        P::seal_to(self.own.encryption_key(), &content, &mut self.rng).expect("a good key")
     }
 
     /// A message, cut into fragments, of which some are missing, in a wrong order or there twice.
@@ -568,7 +585,7 @@ impl World {
             if !over_surbs {
                 self.push_to_key(fragment);
             } else if let Some(key) = key.take().or_else(|| self.peer.reply_keys.pop_front()) {
-                self.push(&seal_with(&key, &fragment));
+                self.push(&P::seal_with(&key, &fragment));
             }
         }
     }
@@ -620,13 +637,7 @@ impl World {
 
     /// A SURB to the peer; every fourth one leads to no node of the first layer.
     fn surb(&mut self, number: u8) -> ReplySurb {
-        let pool = SURBS.get_or_init(|| {
-            let peer = Peer::new();
-            core::array::from_fn(|at| {
-                let ReplySurb { key, surb } = Network::surb(&peer.address, 1, at as u64);
-                (*key.as_bytes(), surb.to_bytes())
-            })
-        });
+        let pool = P::pool();
         let (key, mut surb) = pool[usize::from(number) % pool.len()].clone();
         if number % 4 == 3 {
             surb[FIRST_HOP] ^= 1;
@@ -671,6 +682,16 @@ impl World {
     pub fn is_up(&self) -> bool {
         matches!(self.watched.engine().state(), State::Ready | State::Degraded)
     }
+}
+
+/// Counts of events.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Told {
+    pub closed: u32,
+    pub delivered: u32,
+    pub failed: u32,
+    pub ready: u32,
+    pub undelivered: u32,
 }
 
 /// What becomes of a packet.
@@ -765,12 +786,9 @@ fn told(request: &Request) -> String {
         Request::Fetch { id, url } => format!("fetch {} {url}", id.0),
         Request::Forget { record } => format!("forget {record:?}"),
         Request::OpenLink { link, url } => format!("open {} {url}", link.0),
-        Request::Save { record: Record::Identity, .. } => "save identity".to_owned(),
-        Request::Save { record: Record::Registration, bytes } => format!("save {bytes:?}"),
+        Request::Save { record, bytes } => format!("save {record:?} {bytes:?}"),
     }
 }
-
-static SURBS: std::sync::OnceLock<[([u8; 16], Vec<u8>); 16]> = std::sync::OnceLock::new();
 
 /// A record of keys that are as good as any.
 const IDENTITY: [u8; 81] = {

@@ -1,36 +1,42 @@
 //! The engine under any calls and any frames.
 
+use mixlet::engine::Sphinx;
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::select;
 
+use crate::laws::format::Clear;
 use crate::laws::input::Input;
 use crate::laws::world::{CARRY, Kind, LIVE, MESSAGE, REPLY, RUN, SEND, STEPS_MAX, World};
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(64))]
+    #![proptest_config(ProptestConfig::with_cases(256))]
 
     /// Calls of the user, frames of no meaning, links and answers that come and go.
     #[test]
     fn the_laws_hold_whatever_is_called(start: [u8; 3], steps in steps(Kind::Raw)) {
-        World::run(Kind::Raw, &[&start[..], &steps].concat());
+        World::<Clear>::run(Kind::Raw, &[&start[..], &steps].concat());
     }
 
     /// Also with a gateway that has the right key and pushes what it likes.
     #[test]
     fn the_laws_hold_whatever_is_pushed(start: [u8; 3], steps in steps(Kind::Gateway)) {
-        World::run(Kind::Gateway, &[&start[..], &steps].concat());
-    }
-
-    /// From a client that is up, which random beginnings hardly reach.
-    #[test]
-    fn the_laws_hold_while_messages_travel(pace in 0..4_u8, first in 0..2_u8, steps in steps(Kind::Gateway)) {
-        World::run(Kind::Gateway, &[&[0x80 | first, pace, 16][..], &steps].concat());
+        World::<Clear>::run(Kind::Gateway, &[&start[..], &steps].concat());
     }
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(24))]
+    #![proptest_config(ProptestConfig::with_cases(48))]
+
+    /// With real packets, and from a client that is up.
+    #[test]
+    fn the_laws_hold_while_messages_travel(pace in 0..4_u8, first in 0..2_u8, steps in steps(Kind::Gateway)) {
+        World::<Sphinx>::run(Kind::Gateway, &[&[0x80 | first, pace, 16][..], &steps].concat());
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(96))]
 
     /// The same calls give the same outputs, and in between an older link, an early alarm or a clock that goes back
     /// change nothing.
@@ -39,7 +45,7 @@ proptest! {
         let bytes = [&start[..], &steps].concat();
         let run = |noise: bool| {
             let mut input = Input(&bytes);
-            let mut world = World::new(&mut input);
+            let mut world = World::<Clear>::new(&mut input);
             (world.trace, world.noise) = (Some(Vec::new()), noise);
             for _ in 0..STEPS_MAX {
                 if input.is_empty() {
