@@ -135,6 +135,12 @@ impl Link {
         self.heard + if self.degraded { limits::SILENCE_DEAD } else { limits::SILENCE_DEGRADED }
     }
 
+    /// A new attempt to connect: what was before it does not count.
+    pub(super) fn forgive(&mut self) {
+        self.failures = 0;
+        self.was_up = false;
+    }
+
     /// After a sleep the link is not believed: it has the time to `degraded` once more to show itself.
     pub(super) fn slept(&mut self, now: Instant) {
         self.heard = now;

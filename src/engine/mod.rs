@@ -193,6 +193,7 @@ impl<P: PacketFormat> Engine<P> {
         self.enter(State::Connecting, None);
         self.progress(Phase::Topology);
         self.directory.forgive();
+        self.link.forgive();
         if self.config.secure_page && self.config.topology.is_none() && !self.config.has_secure_directory() {
             self.fail(Code::MixedContent, Phase::Topology);
             return;
@@ -278,11 +279,12 @@ impl<P: PacketFormat> Engine<P> {
 
     /// Forgets a message: what was not sealed does not leave, nothing of it goes again, no event tells of it.
     pub fn cancel(&mut self, id: MessageId, now: Instant) {
-        self.advance(now);
+        let now = self.advance(now);
         if let Some(key) = self.outbound.key_of(id) {
             self.drop_ahead_of(key);
             self.remove(key, false);
         }
+        self.close_if_drained(now);
     }
 
     /// Refuses new work and ends: at once, or when everything accepted is acknowledged or `deadline` is reached. Ends
@@ -425,7 +427,7 @@ impl<P: PacketFormat> Engine<P> {
             peers,
             self.link.next_timeout(),
             self.directory.due(),
-            self.reassembler.next_deadline(),
+            self.reassembler.next_deadline().filter(|_| up),
             self.replies.next_sweep(),
             self.conversations.next_sweep(),
             self.ended_rotation.map(|(_, at)| at),
@@ -602,8 +604,8 @@ impl<P: PacketFormat> Engine<P> {
         }
         if up {
             self.mind_peers(now);
+            self.stats.dropped.expired += self.reassembler.expire(now) as u64;
         }
-        self.stats.dropped.expired += self.reassembler.expire(now) as u64;
         self.stats.dropped.surb += u64::from(self.replies.expire(now));
         self.conversations.expire(now);
         if let Some((tag, _)) = self.ended_rotation.take_if(|(_, at)| *at <= now) {
@@ -675,6 +677,8 @@ impl<P: PacketFormat> Engine<P> {
         }
         self.state = State::Idle;
         self.events.push_back(Event::Failed { code, phase });
+        // A `close` that waited for what has now been given up waits no more.
+        self.close_if_drained(self.now);
     }
 
     fn enter(&mut self, state: State, code: Option<Code>) {

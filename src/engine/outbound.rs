@@ -436,7 +436,8 @@ impl Outbound {
     /// An ack came in. `None` when nothing waits for it.
     pub(super) fn acked(&mut self, id: FragmentId, now: Instant) -> Option<Acked> {
         let (key, set) = *self.by_set.get(&id.set)?;
-        let index = (set * SET_FRAGMENTS_MAX + usize::from(id.position)).checked_sub(1)?;
+        // Positions count from one; a zero would be the last fragment of the set before.
+        let index = set * SET_FRAGMENTS_MAX + usize::from(id.position).checked_sub(1)?;
         let message = self.messages.get_mut(&key)?;
         let state = message.fragments.get_mut(index)?;
         if state.acked || state.attempts == 0 {
@@ -737,3 +738,6 @@ const CLASS_COUNT: usize = USER_CLASS_COUNT + 1;
 
 /// How many keys of finished messages a queue may hold before they are looked for.
 const QUEUE_SLACK: usize = 64;
+
+#[cfg(test)]
+mod tests;
