@@ -2,7 +2,8 @@
 
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { buildDevnet, startDevnet } from './devnet.mjs';
+import { buildDevnet, startDevnet, worldsBinary } from './devnet.mjs';
+import { Complaint, tail } from './output.mjs';
 import { folder, cache, logs, root } from './paths.mjs';
 import { isFree } from './ports.mjs';
 import { run } from './processes.mjs';
@@ -92,6 +93,7 @@ function browserTests(browser, driver) {
           // second browser, and the next run, find the tests built.
           MIXLET_DEVNET: network.info.directory,
           MIXLET_DEVNET_CONTROL: network.info.control,
+          MIXLET_TRACE: await nativeTrace(),
           // The runner's own limits (20 s for all tests of a file, 5 s for the driver) are for idle machines.
           WASM_BINDGEN_TEST_TIMEOUT: '300',
           WASM_BINDGEN_TEST_DRIVER_TIMEOUT: '60',
@@ -112,6 +114,13 @@ function browserTests(browser, driver) {
       }
     },
   };
+}
+
+/** The hash of a short simulated run in the native build, which browsers have to give too. */
+async function nativeTrace() {
+  const { code, output } = await run(await worldsBinary(), ['trace'], { env: toolEnv(), timeoutMs: MINUTE });
+  if (code !== 0) throw new Complaint(`mixlet-worlds failed:\n${tail(output)}`);
+  return output.trim();
 }
 
 function committedCount(browser) {

@@ -9,8 +9,8 @@ use alloc::vec::Vec;
 
 use rand_core::Rng;
 
-use super::Engine;
 use super::output::{Code, Event, Incoming, LinkId, Phase, Record, Request, State};
+use super::{Engine, PacketFormat};
 use crate::gateway::client::{
     HandshakeError, LoginFailure, Registered, Registering, Step, login_reply, login_request, negotiate,
 };
@@ -135,13 +135,19 @@ impl Link {
         self.heard + if self.degraded { limits::SILENCE_DEAD } else { limits::SILENCE_DEGRADED }
     }
 
+    /// A new attempt to connect: what was before it does not count.
+    pub(super) fn forgive(&mut self) {
+        self.failures = 0;
+        self.was_up = false;
+    }
+
     /// After a sleep the link is not believed: it has the time to `degraded` once more to show itself.
     pub(super) fn slept(&mut self, now: Instant) {
         self.heard = now;
     }
 }
 
-impl Engine {
+impl<P: PacketFormat> Engine<P> {
     // ── what happened ────────────────────────────────────────────────────────────────────────────────────────────
 
     pub(super) fn link_opened(&mut self, link: LinkId, now: Instant) {
@@ -198,7 +204,7 @@ impl Engine {
             LinkState::Registering { handshake, .. } => handshake.shared(),
             _ => None,
         };
-        match shared.map(|shared| gateway::open_push(shared, frame)) {
+        match shared.map(|shared| P::open_push(shared, frame)) {
             Some(Ok(payload)) => self.handle_push(&payload, now),
             Some(Err(_)) | None => self.stats.dropped.frame += 1,
         }
@@ -439,8 +445,7 @@ impl Engine {
     /// The clocks of acks and messages go on. What left just before the link broke goes again soon.
     fn thaw(&mut self, now: Instant) {
         let Some(since) = self.frozen_since.take() else { return };
-        self.outbound.shift(now.since(since));
-        self.reassembler.note_sleep(now.since(since));
+        self.paused(now.since(since));
         if self.link.lost_at.take().is_some() {
             let tail = limits::LOST_TAIL.max(self.rtt.mean());
             self.outbound.hurry(now.before(tail), now + RESEND_GRACE);

@@ -118,6 +118,11 @@ impl Reassembler {
         self.unknown.bytes.saturating_add(self.tags.bytes)
     }
 
+    /// As [`Reassembler::bytes`], of it what unknown senders have.
+    pub fn unknown_bytes(&self) -> usize {
+        self.unknown.bytes
+    }
+
     /// Memory taken by the digests of finished sets, bookkeeping included.
     pub fn finished_bytes(&self) -> usize {
         self.unknown.finished.bytes().saturating_add(self.tags.finished.bytes())

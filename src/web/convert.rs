@@ -74,6 +74,13 @@ pub enum Command {
         /// To answer to.
         id: RequestId,
     },
+    /// Change the traffic.
+    Traffic {
+        /// To answer to.
+        id: RequestId,
+        /// To these settings.
+        traffic: Traffic,
+    },
 }
 
 /// A message on its way out.
@@ -143,6 +150,7 @@ impl Command {
             "send" => Self::Send { id, outgoing: Outgoing::from_js(message)? },
             "stats" => Self::Stats { id },
             "topology" => Self::Topology { id },
+            "traffic" => Self::Traffic { id, traffic: traffic(&field(message, "traffic")?)? },
             _ => return Err(invalid(format!("there is no request `{op}`"))),
         })
     }
@@ -157,7 +165,8 @@ impl Command {
             | Self::Open { id, .. }
             | Self::Send { id, .. }
             | Self::Stats { id }
-            | Self::Topology { id } => Some(*id),
+            | Self::Topology { id }
+            | Self::Traffic { id, .. } => Some(*id),
         }
     }
 }
@@ -215,13 +224,7 @@ impl OpenOptions {
             directories: texts(options, "directories")?,
             topology: optional(options, "topology", text)?,
             gateway: optional(options, "gatewayId", text)?,
-            traffic: Traffic {
-                slot: duration(options, "slotMs")?,
-                loop_cover: duration(options, "loopMs")?,
-                hop_delay: duration(options, "hopDelayMs")?,
-                ack_delay: duration(options, "ackDelayMs")?,
-                danger_no_pacing: flag(options, "dangerNoPacing")?,
-            },
+            traffic: traffic(options)?,
             min_performance: optional(options, "minPerformance", whole)?,
             refresh: optional(options, "refreshMs", duration)?,
             reconnect: Reconnect {
@@ -567,6 +570,17 @@ fn strict(value: JsValue, fields: &[&str]) -> Result<JsValue, Failure> {
         }
     }
     Ok(value)
+}
+
+/// The traffic settings among the fields of an object; the engine checks their ranges.
+fn traffic(object: &JsValue) -> Result<Traffic, Failure> {
+    Ok(Traffic {
+        slot: duration(object, "slotMs")?,
+        loop_cover: duration(object, "loopMs")?,
+        hop_delay: duration(object, "hopDelayMs")?,
+        ack_delay: duration(object, "ackDelayMs")?,
+        danger_no_pacing: flag(object, "dangerNoPacing")?,
+    })
 }
 
 /// A reply tag or an address. Only addresses have dots.
