@@ -3,6 +3,8 @@
 //! The names with a W and a number show that a weakness of the established client is not here; see
 //! `docs/RELIABILITY.md`.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test that panics is a test that fails")]
+
 mod stranger;
 
 use std::collections::{BTreeMap, VecDeque};

@@ -346,7 +346,7 @@ impl<P: PacketFormat> Engine<P> {
                 let fetches = self.directory.retry_round(&self.config);
                 self.requests.extend(fetches.into_iter().map(|(id, url)| Request::Fetch { id, url }));
             }
-            Outcome::New(topology) => self.new_topology(topology, now),
+            Outcome::New(topology) => self.new_topology(*topology, now),
             Outcome::Failed(code) => {
                 self.stats.dropped.topology += u64::from(code == Code::DirectoryInvalid);
                 let tries = limits::CONNECT_ATTEMPTS.saturating_mul(self.config.directories.len() as u32);

@@ -8,7 +8,6 @@
 
 #![expect(
     clippy::expect_used,
-    clippy::panic,
     reason = "a simulation that is used wrongly cannot go on, and a test wants to know where"
 )]
 
