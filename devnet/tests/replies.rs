@@ -33,6 +33,13 @@ fn ten_thousand_messages_each_way_arrive_once_under_loss() {
     exchange::<Transparent>(2, 10_000, 0.05, Duration::from_millis(40));
 }
 
+#[test]
+fn messages_both_ways_arrive_once_where_a_fifth_is_lost() {
+    for seed in 3..6 {
+        exchange::<Transparent>(seed, 1_000, 0.2, Duration::from_millis(80));
+    }
+}
+
 /// An anonymous client and a known one send each other so many messages, one every `gap`: to the known one repliable,
 /// back over SURBs only. All are delivered; that each arrives once and unchanged is watched by the world.
 fn exchange<F: NodeFormat>(seed: u64, messages: u64, loss: f64, gap: Duration) {
@@ -101,6 +108,18 @@ fn longest_stall<F: NodeFormat>(
         assert!(longest < Duration::from_secs(600), "it stands still");
     }
     longest
+}
+
+#[test]
+fn closing_waits_for_a_reply_that_needs_more_surbs() {
+    let (mut world, bob) = pair::<Transparent>(20, Weather { loss: 0.05, ..Weather::default() });
+    world.send(ALICE, 0, &bob, b"and then?", &SendOptions::default()).unwrap();
+    let alice = Recipient::Tag(tag_of(&mut world));
+    world.send(BOB, 0, &alice, &[7; 100_000], &SendOptions::default()).unwrap();
+    world.with_engine(BOB, |engine, now| engine.close(true, now + Duration::from_secs(30), now));
+    world.run_until(Duration::from_secs(30), |world| world.open_messages() == 0);
+    assert_eq!(world.ends(BOB), (vec![0], vec![]));
+    assert!(matches!(world.clients[BOB].events.last(), Some((_, Event::Closed))));
 }
 
 // ── a peer of other make ─────────────────────────────────────────────────────────────────────────────────────────────
