@@ -19,7 +19,6 @@ extern crate std as _;
 
 pub mod date;
 mod json;
-mod kdf;
 pub mod limits;
 mod table;
 pub mod time;

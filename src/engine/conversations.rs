@@ -288,3 +288,218 @@ impl Conversations {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use rand_chacha::ChaCha20Rng;
+    use rand_core::SeedableRng as _;
+
+    use super::*;
+    use crate::engine::replies::tests::surb;
+    use crate::identity::Identity;
+    use crate::message::GatewayId;
+
+    const START: Instant = Instant::from_micros(1_000_000_000_000);
+
+    struct Giver {
+        conversations: Conversations,
+        rng: ChaCha20Rng,
+    }
+
+    impl Giver {
+        fn new() -> Self {
+            Self { conversations: Conversations::default(), rng: ChaCha20Rng::seed_from_u64(1) }
+        }
+
+        fn address(&mut self) -> Address {
+            let gateway = GatewayId(Identity::generate(&mut self.rng).client_id().0);
+            Identity::generate(&mut self.rng).address(gateway).unwrap()
+        }
+
+        /// Gives so many SURBs, as the message that carries them does, and answers with the digests of their keys.
+        fn give(&mut self, to: &Address, count: u32, now: Instant) -> Vec<KeyDigest> {
+            self.conversations.tag_for(to, now, &mut self.rng);
+            let surbs: Vec<_> = (0..count).map(|_| surb(&mut self.rng)).collect();
+            let digests = surbs.iter().map(|surb| surb.key.digest()).collect();
+            self.conversations.promise_ended(to, count);
+            self.conversations.gave_out(to, surbs, now);
+            digests
+        }
+
+        fn refill(&mut self, to: &Address, now: Instant) -> u32 {
+            let count = self.conversations.promise_refill(to, now, &mut self.rng);
+            self.conversations.promise_ended(to, count);
+            count
+        }
+    }
+
+    const fn secs(secs: u64) -> Duration {
+        Duration::from_secs(secs)
+    }
+
+    #[test]
+    fn surbs_lost_on_the_way_do_not_count_for_ever() {
+        let mut giver = Giver::new();
+        let to = giver.address();
+        let digests = giver.give(&to, 20, START);
+        assert_eq!(giver.refill(&to, START), 0);
+        // The first fourteen were lost.
+        assert!(giver.conversations.take_key(&digests[14], START).is_some());
+        assert_eq!(giver.refill(&to, START), 15);
+        // A late one changes nothing, a repeat is nothing.
+        assert!(giver.conversations.take_key(&digests[3], START).is_some());
+        assert!(giver.conversations.take_key(&digests[3], START).is_none());
+        assert_eq!(giver.refill(&to, START), 15);
+    }
+
+    #[test]
+    fn what_a_message_will_bring_counts_and_what_it_failed_to_bring_does_not() {
+        let mut giver = Giver::new();
+        let to = giver.address();
+        assert_eq!(giver.conversations.promise_refill(&to, START, &mut giver.rng), 20);
+        assert_eq!(giver.conversations.promise_refill(&to, START, &mut giver.rng), 0, "twenty are promised");
+        giver.conversations.promise_ended(&to, 20);
+        assert_eq!(giver.refill(&to, START), 20, "cancelled before it was cut");
+        giver.give(&to, 20, START);
+        giver.conversations.not_given(&to, 20);
+        assert_eq!(giver.refill(&to, START), 20, "not delivered");
+    }
+
+    #[test]
+    fn a_peer_that_was_never_heard_of_again_is_refilled_after_a_while() {
+        let mut giver = Giver::new();
+        let to = giver.address();
+        giver.give(&to, 20, START);
+        assert_eq!(giver.refill(&to, START + limits::SURBS_BELIEVED_TIME), 0);
+        assert_eq!(giver.refill(&to, START + limits::SURBS_BELIEVED_TIME + secs(1)), 20);
+    }
+
+    #[test]
+    fn after_a_rotation_the_next_message_refills() {
+        let mut giver = Giver::new();
+        let to = giver.address();
+        let digests = giver.give(&to, 20, START);
+        giver.conversations.rotated();
+        assert_eq!(giver.refill(&to, START), 20);
+        assert!(giver.conversations.take_key(&digests[0], START + secs(60)).is_some(), "a late packet can be read");
+    }
+
+    #[test]
+    fn a_peer_whose_surbs_were_all_lost_is_granted_more() {
+        let mut giver = Giver::new();
+        let to = giver.address();
+        let tag = giver.conversations.tag_for(&to, START, &mut giver.rng);
+        let first = giver.give(&to, 20, START);
+        let granted = giver.conversations.grant(tag, &to, 1_000, START);
+        assert_eq!(granted, limits::SURBS_GRANTED_MAX - 20);
+        giver.give(&to, granted, START);
+        giver.conversations.answer_ended(&to, granted);
+        // None of them came. The peer asks over one of the first.
+        let later = START + limits::SURBS_USED_AFTER + secs(1);
+        assert!(giver.conversations.take_key(&first[0], later).is_some());
+        assert!(giver.conversations.grant(tag, &to, 50, later) == 50);
+    }
+
+    #[test]
+    fn asking_over_the_newest_surb_again_and_again_earns_a_few_for_each() {
+        let mut giver = Giver::new();
+        let to = giver.address();
+        let tag = giver.conversations.tag_for(&to, START, &mut giver.rng);
+        let mut digests = giver.give(&to, 20, START);
+        let (mut granted, mut asked) = (0, 0);
+        while let Some(digest) = digests.pop().filter(|_| asked < 2_000) {
+            assert!(giver.conversations.take_key(&digest, START).is_some());
+            asked += 1;
+            let count = giver.conversations.grant(tag, &to, u32::MAX, START);
+            granted += count;
+            digests.extend(giver.give(&to, count, START));
+            giver.conversations.answer_ended(&to, count);
+        }
+        assert!(granted <= limits::SURBS_GRANTED_MAX + asked * limits::SURBS_GRANTED_PER_RETURN, "{granted}, {asked}");
+    }
+
+    #[test]
+    fn only_the_one_who_was_given_the_surb_is_granted_more() {
+        let mut giver = Giver::new();
+        let (to, other) = (giver.address(), giver.address());
+        let tag = giver.conversations.tag_for(&to, START, &mut giver.rng);
+        giver.conversations.tag_for(&other, START, &mut giver.rng);
+        assert_eq!(giver.conversations.grant(tag, &other, 10, START), 0);
+        assert_eq!(giver.conversations.grant(SenderTag([1; 16]), &to, 10, START), 0);
+        assert_eq!(giver.conversations.grant(tag, &to, 10, START), 10);
+    }
+
+    #[test]
+    fn answers_on_their_way_are_bounded_over_all_askers() {
+        let mut giver = Giver::new();
+        let mut granted = 0;
+        for _ in 0..100 {
+            let to = giver.address();
+            let tag = giver.conversations.tag_for(&to, START, &mut giver.rng);
+            granted += giver.conversations.grant(tag, &to, u32::MAX, START);
+        }
+        assert_eq!(granted, limits::SURBS_ANSWERING_MAX);
+        assert_eq!(giver.conversations.answering(), granted);
+    }
+
+    #[test]
+    fn keys_are_bounded_for_each_peer_and_its_oldest_make_room() {
+        let mut giver = Giver::new();
+        let to = giver.address();
+        let mut all = Vec::new();
+        for _ in 0..30 {
+            all.extend(giver.give(&to, 100, START));
+        }
+        assert_eq!(giver.conversations.key_count(), limits::REPLY_KEYS_PER_PEER_MAX);
+        let oldest_kept = all.len() - limits::REPLY_KEYS_PER_PEER_MAX;
+        assert!(giver.conversations.take_key(&all[oldest_kept - 1], START).is_none());
+        assert!(giver.conversations.take_key(&all[oldest_kept], START).is_some());
+        assert_eq!(giver.conversations.key_count(), limits::REPLY_KEYS_PER_PEER_MAX - 1);
+    }
+
+    #[test]
+    fn keys_are_bounded_in_all_and_those_of_the_peer_longest_unused_make_room() {
+        let mut giver = Giver::new();
+        let mut first = None;
+        let peers = limits::REPLY_KEYS_COUNT_MAX / 2_000 + 1;
+        for number in 0..peers as u64 {
+            let (to, now) = (giver.address(), START + secs(number));
+            let digests: Vec<_> = (0..20).flat_map(|_| giver.give(&to, 100, now)).collect();
+            first.get_or_insert(digests[0]);
+        }
+        let now = START + secs(1_000);
+        assert!(giver.conversations.key_count() <= limits::REPLY_KEYS_COUNT_MAX);
+        assert!(first.is_some_and(|first| giver.conversations.take_key(&first, now).is_none()));
+        assert_eq!(giver.conversations.count(), peers, "its tag is kept");
+    }
+
+    #[test]
+    fn keys_of_a_day_ago_are_neither_used_nor_kept() {
+        let mut giver = Giver::new();
+        let to = giver.address();
+        let digests = giver.give(&to, 3, START);
+        let (before, after) = (START + (limits::SURB_AGE_MAX - secs(1)), START + limits::SURB_AGE_MAX);
+        giver.conversations.expire(before);
+        assert!(giver.conversations.take_key(&digests[0], before).is_some());
+        assert!(giver.conversations.take_key(&digests[1], after).is_none());
+        assert_eq!(giver.conversations.key_count(), 1);
+        giver.conversations.expire(after + limits::SURB_SWEEP_TIME);
+        assert_eq!((giver.conversations.key_count(), giver.conversations.next_sweep()), (0, None));
+    }
+
+    #[test]
+    fn the_conversation_longest_unused_makes_room() {
+        let mut giver = Giver::new();
+        let first = giver.address();
+        let tag = giver.conversations.tag_for(&first, START, &mut giver.rng);
+        let digests = giver.give(&first, 1, START);
+        let gateway = first.gateway();
+        for number in 0..limits::CONVERSATIONS_COUNT_MAX as u64 {
+            let to = Identity::generate(&mut giver.rng).address(gateway).unwrap();
+            giver.conversations.tag_for(&to, START + secs(1 + number), &mut giver.rng);
+        }
+        assert_eq!(giver.conversations.count(), limits::CONVERSATIONS_COUNT_MAX);
+        assert!(giver.conversations.take_key(&digests[0], START).is_none());
+        assert!(giver.conversations.tag_for(&first, START + secs(10_000), &mut giver.rng) != tag);
+    }
+}

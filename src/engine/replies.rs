@@ -228,17 +228,16 @@ impl Replies {
         }
         // Who was sent more than a few fragments will be sent still more: asked before the last are needed, for what is
         // used until the answer comes.
-        let (least, aim) = if peer.used as usize >= limits::SURBS_RESERVE_COUNT {
-            (limits::SURBS_RESERVE_COUNT + in_flight * 2, limits::SURBS_RESERVE_COUNT + in_flight * 4)
+        let (least, ahead) = if peer.used as usize >= limits::SURBS_RESERVE_COUNT {
+            (limits::SURBS_RESERVE_COUNT + in_flight * 2, in_flight * 2)
         } else {
-            (reserve_for(waiting + in_flight), limits::SURBS_RESERVE_COUNT)
+            (reserve_for(waiting + in_flight), 0)
         };
+        let least = (waiting + least).min(limits::SURBS_WANTED_MAX);
+        // A few more than that, since requests take some too: else each would lead to the next.
+        let aim = (least + ahead + limits::SURB_REQUEST_MIN as usize).min(limits::SURBS_WANTED_MAX);
         let has = peer.surbs.len() + peer.asked as usize;
-        let missing = if has < (waiting + least).min(limits::SURBS_WANTED_MAX) {
-            (waiting + aim).min(limits::SURBS_WANTED_MAX).saturating_sub(has)
-        } else {
-            0
-        };
+        let missing = if has < least { aim - has } else { 0 };
         let missing = u32::try_from(missing).unwrap_or(u32::MAX).max(peer.renew.saturating_sub(peer.asked));
         if missing == 0 {
             return 0;
@@ -419,5 +418,206 @@ impl ReadySurbs {
     /// A new topology or gateway: routes made for the old one are not used.
     pub(super) fn clear(&mut self) {
         self.0.clear();
+    }
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use rand_chacha::ChaCha20Rng;
+    use rand_core::SeedableRng as _;
+
+    use super::*;
+    use crate::sphinx::Surb;
+
+    const START: Instant = Instant::from_micros(1_000_000_000_000);
+
+    /// A SURB of the usual length that leads nowhere.
+    pub(in crate::engine) fn surb(rng: &mut dyn CryptoRng) -> ReplySurb {
+        let mut bytes = alloc::vec![0; Surb::len(4)];
+        // An IPv4 address in front of its padding.
+        let at = Surb::len(4) - 4 * 16 - 32;
+        bytes[at..at + 7].copy_from_slice(&[4, 0, 80, 127, 0, 0, 1]);
+        ReplySurb { key: ReplyKey::random(rng), surb: Surb::from_bytes(&bytes).unwrap() }
+    }
+
+    fn list(count: usize, rotation: RotationTag, rng: &mut dyn CryptoRng) -> SurbList {
+        SurbList { rotation, surbs: (0..count).map(|_| surb(rng)).collect() }
+    }
+
+    fn tag(number: u32) -> SenderTag {
+        let mut tag = [0; 16];
+        tag[..4].copy_from_slice(&number.to_be_bytes());
+        SenderTag(tag)
+    }
+
+    fn take(replies: &mut Replies, tag: SenderTag, reserve: usize, now: Instant) -> bool {
+        matches!(replies.take(tag, reserve, |_| true, now), Stock::Surb(_))
+    }
+
+    const fn secs(secs: u64) -> Duration {
+        Duration::from_secs(secs)
+    }
+
+    const fn load(waiting: usize, in_flight: usize) -> Load {
+        Load { waiting, in_flight }
+    }
+
+    #[test]
+    fn a_million_sender_tags_push_out_only_those_never_answered() {
+        let (mut replies, mut rng) = (Replies::default(), ChaCha20Rng::seed_from_u64(1));
+        for number in 0..10 {
+            replies.stock(tag(number), list(20, RotationTag::Odd, &mut rng), START);
+            replies.answer(tag(number));
+        }
+        let mut gone = 0;
+        for number in 10..1_000_010 {
+            let count = usize::from(number % 16 == 0);
+            let now = START + Duration::from_millis(u64::from(number));
+            replies.stock(tag(number), list(count, RotationTag::Odd, &mut rng), now);
+            while replies.take_gone().is_some() {
+                gone += 1;
+            }
+        }
+        assert_eq!(replies.peer_count(), limits::PEERS_COUNT_MAX);
+        assert_eq!(gone, 1_000_010 - limits::PEERS_COUNT_MAX);
+        assert!((0..10).all(|number| replies.stock_of(&tag(number)) == 20));
+        assert!(replies.held() < 10 * 20 + limits::PEERS_COUNT_MAX);
+    }
+
+    #[test]
+    fn the_stock_of_all_is_bounded_and_the_one_silent_longest_makes_room() {
+        let (mut replies, mut rng) = (Replies::default(), ChaCha20Rng::seed_from_u64(2));
+        let mut dropped = 0;
+        for number in 0..50 {
+            let now = START + secs(u64::from(number));
+            dropped += replies.stock(tag(number), list(600, RotationTag::Odd, &mut rng), now);
+        }
+        assert_eq!(replies.held(), limits::SURBS_HELD_MAX);
+        assert_eq!(dropped as usize, 50 * 600 - limits::SURBS_HELD_MAX);
+        assert_eq!((replies.stock_of(&tag(0)), replies.stock_of(&tag(49))), (0, limits::SURBS_PER_PEER_MAX));
+    }
+
+    #[test]
+    fn the_last_are_for_requests_while_more_waits() {
+        assert_eq!([0, 1, 2, 5, 11, 500].map(reserve_for), [0, 0, 1, 4, 10, 10]);
+        let (mut replies, mut rng) = (Replies::default(), ChaCha20Rng::seed_from_u64(3));
+        replies.stock(tag(1), list(3, RotationTag::Odd, &mut rng), START);
+        assert!(take(&mut replies, tag(1), 2, START) && !take(&mut replies, tag(1), 2, START));
+        assert!(take(&mut replies, tag(1), 0, START));
+        assert!(matches!(replies.take(tag(2), 0, |_| true, START), Stock::Unknown));
+    }
+
+    #[test]
+    fn surbs_that_cannot_travel_now_are_passed_over() {
+        let (mut replies, mut rng) = (Replies::default(), ChaCha20Rng::seed_from_u64(4));
+        replies.stock(tag(1), list(2, RotationTag::Even, &mut rng), START);
+        replies.stock(tag(1), list(2, RotationTag::Odd, &mut rng), START);
+        let odd = |rotation| rotation == RotationTag::Odd;
+        assert!(matches!(replies.take(tag(1), 0, odd, START), Stock::Surb(held) if held.rotation == RotationTag::Odd));
+        assert!(matches!(replies.take(tag(1), 1, odd, START), Stock::Waiting));
+        assert!(matches!(replies.take(tag(1), 0, odd, START), Stock::Surb(_)));
+        assert!(matches!(replies.take(tag(1), 0, odd, START), Stock::Waiting));
+        assert_eq!(replies.stock_of(&tag(1)), 2);
+    }
+
+    #[test]
+    fn a_request_is_followed_by_another_when_it_arrived_and_brought_nothing() {
+        let (mut replies, mut rng) = (Replies::default(), ChaCha20Rng::seed_from_u64(5));
+        let mut now = START;
+        replies.stock(tag(1), list(20, RotationTag::Odd, &mut rng), now);
+        let mut waits = Vec::new();
+        for number in 0..limits::SURB_REQUESTS_MAX {
+            assert_eq!(replies.missing(&tag(1), load(300, 0)), limits::SURB_REQUEST_MAX);
+            let request = MessageKey(number.into());
+            replies.requested(tag(1), request, 100);
+            assert_eq!(replies.missing(&tag(1), load(300, 0)), 0, "one at a time");
+            assert_eq!(replies.next_due(), None, "it goes again by itself until it is acknowledged");
+            replies.request_ended(tag(1), request, true, now);
+            let due = replies.next_due().unwrap();
+            waits.push(due.since(now).as_secs());
+            assert_eq!(replies.take_due(true, due.before(secs(1))), None);
+            let what = if number + 1 == limits::SURB_REQUESTS_MAX { Due::GiveUp } else { Due::Ask };
+            assert_eq!(replies.take_due(true, due), Some((tag(1), what)));
+            now = due;
+        }
+        assert_eq!(waits, [5, 10, 20, 40, 80, 160]);
+    }
+
+    #[test]
+    fn surbs_that_come_begin_the_count_anew_and_confirm_a_request_whose_ack_was_lost() {
+        let (mut replies, mut rng) = (Replies::default(), ChaCha20Rng::seed_from_u64(6));
+        replies.stock(tag(1), list(20, RotationTag::Odd, &mut rng), START);
+        replies.requested(tag(1), MessageKey(1), 30);
+        replies.request_ended(tag(1), MessageKey(1), true, START);
+        let due = replies.next_due().unwrap();
+        assert_eq!(replies.take_due(true, due), Some((tag(1), Due::Ask)));
+        replies.requested(tag(1), MessageKey(2), 30);
+        replies.stock(tag(1), list(10, RotationTag::Odd, &mut rng), due);
+        assert_eq!(replies.take_answered(&tag(1)), Some(MessageKey(2)));
+        assert_eq!(replies.next_due(), Some(due + limits::SURB_REQUEST_RETRY), "twenty are still to come");
+        replies.request_ended(tag(1), MessageKey(2), false, due);
+        assert_eq!(replies.next_due(), Some(due + limits::SURB_REQUEST_RETRY), "it has ended before");
+        replies.stock(tag(1), list(20, RotationTag::Odd, &mut rng), due);
+        assert_eq!((replies.next_due(), replies.awaits(&tag(1))), (None, false));
+    }
+
+    #[test]
+    fn time_without_a_link_is_given_back() {
+        let (mut replies, mut rng) = (Replies::default(), ChaCha20Rng::seed_from_u64(7));
+        replies.stock(tag(1), list(20, RotationTag::Odd, &mut rng), START);
+        replies.wait_for(tag(1), START);
+        replies.shift(secs(3_600));
+        assert_eq!(replies.next_due(), Some(START + limits::SURBS_NONE_TIME + secs(3_600)));
+    }
+
+    #[test]
+    fn surbs_of_a_day_ago_are_neither_used_nor_kept() {
+        let (mut replies, mut rng) = (Replies::default(), ChaCha20Rng::seed_from_u64(8));
+        replies.stock(tag(1), list(3, RotationTag::Odd, &mut rng), START);
+        let (before, after) = (START + (limits::SURB_AGE_MAX - secs(1)), START + limits::SURB_AGE_MAX);
+        assert!(take(&mut replies, tag(1), 0, before) && !take(&mut replies, tag(1), 0, after));
+        replies.stock(tag(2), list(3, RotationTag::Odd, &mut rng), START);
+        assert_eq!(replies.expire(after + limits::SURB_SWEEP_TIME), 3);
+        assert_eq!((replies.held(), replies.next_sweep()), (0, None));
+    }
+
+    #[test]
+    fn w17_an_ended_rotation_leaves_nothing_behind() {
+        let (mut replies, mut rng) = (Replies::default(), ChaCha20Rng::seed_from_u64(9));
+        replies.stock(tag(1), list(4, RotationTag::Odd, &mut rng), START);
+        replies.stock(tag(1), list(4, RotationTag::Unknown, &mut rng), START);
+        replies.rotated(secs(3_600), true, START + secs(1), &mut rng);
+        // Some of the old rotation come late, others are new.
+        let later = START + secs(2);
+        replies.stock(tag(1), list(4, RotationTag::Odd, &mut rng), later);
+        replies.stock(tag(1), list(4, RotationTag::Even, &mut rng), later);
+        replies.stock(tag(1), list(4, RotationTag::Unknown, &mut rng), later);
+        assert_eq!(replies.end_rotation(Some(RotationTag::Odd)), 12);
+        assert_eq!((replies.held(), replies.stock_of(&tag(1))), (8, 8));
+        assert_eq!(replies.end_rotation(None), 8);
+    }
+
+    #[test]
+    fn a_rotation_has_peers_in_conversation_asked_at_different_times() {
+        let (mut replies, mut rng) = (Replies::default(), ChaCha20Rng::seed_from_u64(10));
+        for number in 0..100 {
+            replies.stock(tag(number), list(20, RotationTag::Odd, &mut rng), START);
+            if number < 50 {
+                replies.answer(tag(number));
+            }
+        }
+        replies.rotated(secs(3_600), false, START, &mut rng);
+        assert_eq!(replies.next_due(), None, "without leave to ask");
+        replies.rotated(secs(3_600), true, START, &mut rng);
+        let mut times = Vec::new();
+        while let Some(due) = replies.next_due() {
+            let Some((tag, Due::Ask)) = replies.take_due(true, due) else { panic!("nothing else is due") };
+            assert_eq!(replies.missing(&tag, load(0, 0)), 20);
+            times.push(due);
+        }
+        assert_eq!(times.len(), 50);
+        assert!(times.iter().all(|at| at.since(START) <= secs(1_800)));
+        times.dedup();
+        assert!(times.len() > 40);
     }
 }
