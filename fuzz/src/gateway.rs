@@ -1,8 +1,6 @@
 //! The link: frames, both halves of the handshake, and what a gateway serves.
 
-use mixlet::gateway::client::{
-    HandshakeError, LoginFailure, Registering, Step, login_reply, login_request, negotiate,
-};
+use mixlet::gateway::client::{HandshakeError, LoginFailure, Registering, Step, login_reply, login_request, negotiate};
 use mixlet::gateway::server::{Balance, Output};
 use mixlet::gateway::{
     ClientText, ControlReply, ControlRequest, IdentityKeypair, ServerText, SharedKey, VERSION_MAX, VERSION_MIN,
@@ -74,7 +72,7 @@ pub fn control(data: &[u8]) {
     assert!(open_request(&shared, bytes).is_err());
     assert!(ControlRequest::open(&shared, bytes, &[0; 12]).is_err());
 
-    let frame = seal_request(&shared, bytes, data.len() % 2 == 0, &mut rng);
+    let frame = seal_request(&shared, bytes, data.len().is_multiple_of(2), &mut rng);
     if frame.len() <= limits::FRAME_LEN_MAX {
         let (kind, opened) = open_request(&shared, &frame).expect("what was sealed opens");
         assert_eq!(opened, bytes);
@@ -90,7 +88,9 @@ pub fn control(data: &[u8]) {
     let (head, sealed) = push.split_at(14);
     let nonce = head[2..].try_into().expect("twelve bytes");
     if let Ok(request) = ControlRequest::open(&shared, sealed, nonce) {
-        let ClientText::EncryptedRequest { ciphertext, nonce } = request.seal(&shared, &mut rng) else { unreachable!() };
+        let ClientText::EncryptedRequest { ciphertext, nonce } = request.seal(&shared, &mut rng) else {
+            unreachable!()
+        };
         assert_eq!(ControlRequest::open(&shared, &ciphertext, &nonce), Ok(request));
     }
     if let Ok(reply) = ControlReply::open(&shared, sealed, nonce) {
@@ -191,7 +191,8 @@ pub fn session(data: &[u8]) {
             2 => gateway.timeout(),
             3 => {
                 let time = NOW + u64::from(input.byte());
-                let login = login_request(&identity, &shared(), input.choose(&[6, 5, 4, 3, 7]), time, &mut rng).to_text();
+                let login =
+                    login_request(&identity, &shared(), input.choose(&[6, 5, 4, 3, 7]), time, &mut rng).to_text();
                 is_proved = true;
                 let text = if input.below(4) == 3 { changed(&login, &mut input) } else { login };
                 gateway.text(&text)
@@ -216,9 +217,11 @@ pub fn session(data: &[u8]) {
                 gateway.text(&frame.to_text())
             }
             6 => {
-                let key = gateway.books.accounts.get(&client).map_or_else(shared, |account| {
-                    SharedKey::from_bytes(account.shared.as_bytes())
-                });
+                let key = gateway
+                    .books
+                    .accounts
+                    .get(&client)
+                    .map_or_else(shared, |account| SharedKey::from_bytes(account.shared.as_bytes()));
                 let mut packet = input.piece().to_vec();
                 if input.flag() {
                     packet.resize(usize::from(input.choose(&[394, 406, 2_421, 2_433_u16])), 1);
@@ -227,7 +230,9 @@ pub fn session(data: &[u8]) {
             }
             7 => {
                 let frame = match input.below(6) {
-                    0 => ControlRequest::ForgetMe { client: input.flag(), stats: input.flag() }.seal(&shared(), &mut rng),
+                    0 => {
+                        ControlRequest::ForgetMe { client: input.flag(), stats: input.flag() }.seal(&shared(), &mut rng)
+                    }
                     1 => ClientText::ClaimFreeTestnetBandwidth,
                     2 => ClientText::EcashCredential { enc_credential: input.piece().to_vec(), iv: input.array() },
                     3 => ClientText::UpgradeModeJwt { token: "token".to_owned() },
@@ -282,7 +287,11 @@ fn changed(text: &str, input: &mut Input<'_>) -> String {
     let at = usize::from(input.u16()) % text.len().max(1);
     let with = input.byte();
     let mut bytes = text.as_bytes().to_vec();
-    if with < 128 { bytes[at] = with } else { _ = bytes.remove(at) }
+    if with < 128 {
+        bytes[at] = with
+    } else {
+        _ = bytes.remove(at)
+    }
     String::from_utf8_lossy(&bytes).into_owned()
 }
 

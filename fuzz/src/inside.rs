@@ -39,7 +39,10 @@ pub fn json(data: &[u8]) {
     if !["text", "number", "signed", "true"].contains(&text) {
         assert_eq!(known["text"], text);
         assert_eq!(known[text], Known::from(data));
-        assert_eq!((known["number"].as_u64(), known["signed"].as_i64()), (Some(Input(data).u64()), Some(Input(data).u64() as i64)));
+        assert_eq!(
+            (known["number"].as_u64(), known["signed"].as_i64()),
+            (Some(Input(data).u64()), Some(Input(data).u64() as i64))
+        );
         let [ours, signed] = Json(written.as_bytes()).fields(["text", "signed"]).expect("and we read it");
         assert_eq!(ours.and_then(Json::text).as_deref(), Some(text));
         assert_eq!(signed.and_then(Json::signed), Some(Input(data).u64() as i64));

@@ -12,9 +12,11 @@ extern crate alloc;
 
 #[allow(dead_code, reason = "compiled a second time, since it has no name outside of its crate")]
 #[path = "../../src/json.rs"]
+#[rustfmt::skip]
 mod json;
 #[allow(dead_code, reason = "compiled a second time, since it has no name outside of its crate")]
 #[path = "../../src/table.rs"]
+#[rustfmt::skip]
 mod table;
 
 mod gateway;
@@ -29,8 +31,11 @@ use laws::format::Clear;
 use laws::world::{Kind, World};
 use mixlet::engine::Sphinx;
 
+/// What takes an input.
+pub type Target = fn(&[u8]);
+
 /// All targets by name.
-pub const TARGETS: [(&str, fn(&[u8])); 23] = [
+pub const TARGETS: [(&str, Target); 23] = [
     ("address", message::address),
     ("client_text", gateway::client_text),
     ("content", message::content),

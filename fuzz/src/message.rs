@@ -197,7 +197,7 @@ pub fn reassembly(data: &[u8]) {
         // Whole sets at once, since only full ones can be joined.
         let count = if input.below(8) == 7 { 255 } else { 1 };
         let [set, total, position, link] = input.array();
-        let payload = &input.piece()[..];
+        let payload = input.piece();
         for at in 1..=count {
             let (total, position) = if count == 255 { (255, at) } else { (total, position) };
             let flag: &[u8] = match (link / 32, position) {

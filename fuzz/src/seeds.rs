@@ -51,7 +51,10 @@ pub fn all() -> Vec<Seed> {
         ("client_text", texts("requests", "lenient_requests", "client")),
         ("content", contents()),
         ("control", controls()),
-        ("date", lines(&["2026-05-17T06:40:00.123456789Z", "2026-05-17 6:40:00.0 +00:00:00", "2026-05-17T08:40:00+02:00"])),
+        (
+            "date",
+            lines(&["2026-05-17T06:40:00.123456789Z", "2026-05-17 6:40:00.0 +00:00:00", "2026-05-17T08:40:00+02:00"]),
+        ),
         ("directory", directories()),
         ("document", documents()),
         ("engine_gateway", [users(), strangers()].concat()),
@@ -238,7 +241,8 @@ fn records() -> Vec<Vec<u8>> {
 // ── steps ────────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 fn peels() -> Vec<Vec<u8>> {
-    let forward = [&[1, 0, 1, 3, 4, 6, 0xfd, 10, 0, 0, 2][..], &[0; 25], &[0, 0, 0, 0, 0, 15, 66, 64], &[8; 16]].concat();
+    let forward =
+        [&[1, 0, 1, 3, 4, 6, 0xfd, 10, 0, 0, 2][..], &[0; 25], &[0, 0, 0, 0, 0, 15, 66, 64], &[8; 16]].concat();
     let end = [&[2, 0, 1, 3][..], &[7; 32], &[0; 16]].concat();
     // Kind, secret, size, whether there is padding, then what the node reads.
     let authentic = |said: &[u8], padded: u8| [&[1][..], &[6; 32], &[0, padded], said].concat();
@@ -316,7 +320,13 @@ fn users() -> Vec<Vec<u8>> {
         [&[0, 0, 16][..], &live(0), &send(0, 2, 9), &live(0), &[7, 2], &live(0)].concat(),
         [&[1, 0, 4][..], &[8, 1, 1, 2, 0, 9, 9], &live(0), &[9, 12]].concat(),
         [&[0x80, 224, 16][..], &send(2, 0, 2_000), &send(3, 0x92, 30_000), &live(0), &[10, 0], &live(0)].concat(),
-        [&[0x80, 0, 3][..], &text(r#"{"type":"supportedProtocol","version":6}"#), &text(r#"{"type":"error","message":"client is not registered"}"#), &live(0)].concat(),
+        [
+            &[0x80, 0, 3][..],
+            &text(r#"{"type":"supportedProtocol","version":6}"#),
+            &text(r#"{"type":"error","message":"client is not registered"}"#),
+            &live(0),
+        ]
+        .concat(),
         [&up[..], &send(1, 2, 10), &[11, 1, 4, 0, 0], &live(0), &[0, 11, 0, 0]].concat(),
     ]
 }
@@ -335,13 +345,44 @@ fn strangers() -> Vec<Vec<u8>> {
         [&up[..], &message(0, 0, 0), &message(1, 1, 5), &answer, &live(0)].concat(),
         [&up[..], &message(1, 1, 11), &long, &live(0), &live(0), &message(4, 1, 11), &live(0)].concat(),
         [&up[..], &send, &live(0), &live(0), &request, &request, &live(0)].concat(),
-        [&up[..], &send, &live(0), &live(0), &[REPLY, 0, 0, 60, 0, 0, 0, 0, 2, 0, 0, 255], &[20, 0, 0, 0, 0], &live(0)].concat(),
+        [&up[..], &send, &live(0), &live(0), &[REPLY, 0, 0, 60, 0, 0, 0, 0, 2, 0, 0, 255], &[20, 0, 0, 0, 0], &live(0)]
+            .concat(),
         // Fragments by hand: a set whose total changes, and sets that name each other.
-        [&up[..], &[17, 1, 1, 2, 1, 0, 1, 7], &[17, 1, 1, 255, 200, 0, 1, 7], &[17, 1, 1, 1, 1, 22, 0], &[17, 1, 2, 1, 1, 14, 0]].concat(),
+        [
+            &up[..],
+            &[17, 1, 1, 2, 1, 0, 1, 7],
+            &[17, 1, 1, 255, 200, 0, 1, 7],
+            &[17, 1, 1, 1, 1, 22, 0],
+            &[17, 1, 2, 1, 1, 14, 0],
+        ]
+        .concat(),
         // Acks of nothing, pushes of nothing, cover.
-        [&up[..], &send, &[RUN, 3], &[23, 0, 0, 0, 9, 0, 0], &[23, 0, 0, 0, 9, 1, 1], &[16, 1, 3, 1, 2, 3, 0], &[24], &live(0)].concat(),
+        [
+            &up[..],
+            &send,
+            &[RUN, 3],
+            &[23, 0, 0, 0, 9, 0, 0],
+            &[23, 0, 0, 0, 9, 1, 1],
+            &[16, 1, 3, 1, 2, 3, 0],
+            &[24],
+            &live(0),
+        ]
+        .concat(),
         // The gateway forgets the client, wants to be paid, is another version.
-        [&up[..], &send, &[22, 0], &[7, 2], &live(0), &[22, 1], &[22, 7, 0, 0, 0, 1], &live(0), &[22, 4, 5], &[7, 2], &live(0)].concat(),
+        [
+            &up[..],
+            &send,
+            &[22, 0],
+            &[7, 2],
+            &live(0),
+            &[22, 1],
+            &[22, 7, 0, 0, 0, 1],
+            &live(0),
+            &[22, 4, 5],
+            &[7, 2],
+            &live(0),
+        ]
+        .concat(),
         [&up[..], &send, &[CARRY, 4, 3, 4, 5, 3], &[0, 7, 0, 0], &live(4), &[0, 10, 0, 0], &live(0)].concat(),
     ]
 }

@@ -113,7 +113,7 @@ fn authentic(input: &mut Input<'_>) {
     let secret: [u8; 32] = input.array();
     let size = input.choose(&[PacketSize::Ack, PacketSize::Ack, PacketSize::Regular]);
     let element = x25519_public(&secret);
-    let keys = HopKeys::for_node(&*NODE.shared_secret(&element).expect("a multiple of the base point"));
+    let keys = HopKeys::for_node(&NODE.shared_secret(&element).expect("a multiple of the base point"));
     let (is_padded, mut routing) = (input.flag(), [0; ROUTING_LEN]);
     let said = input.take(ROUTING_LEN);
     routing[..said.len()].copy_from_slice(said);

@@ -18,7 +18,10 @@ pub fn directory(data: &[u8]) {
     let rotation = (options & 1 == 0).then_some(rotation);
     if let Ok(topology) = Topology::from_answers(rewarded, mixnodes, entries, rotation, &policy(options)) {
         check(&topology, options);
-        assert_eq!(topology.schedule().is_some(), rotation.is_some() || options & 8 != 0 && topology.schedule().is_some());
+        assert_eq!(
+            topology.schedule().is_some(),
+            rotation.is_some() || options & 8 != 0 && topology.schedule().is_some()
+        );
     }
     // The same lists in pieces: a list may go on, but it ends.
     let mut pages = Pages::new();
@@ -75,7 +78,8 @@ fn check(topology: &Topology, options: u8) {
     let least = if options & 2 == 0 { 1 } else { 3 };
     assert!(topology.layer_counts().iter().all(|count| *count >= least));
     let mut rng = ChaCha20Rng::seed_from_u64(1);
-    let ids: std::collections::BTreeSet<_> = (0..3).flat_map(|index| topology.layer(index)).map(|node| node.id).collect();
+    let ids: std::collections::BTreeSet<_> =
+        (0..3).flat_map(|index| topology.layer(index)).map(|node| node.id).collect();
     assert_eq!(ids.len(), topology.layer_counts().iter().sum::<usize>(), "an identity twice");
     for gateway in topology.gateways() {
         assert!(!ids.contains(&gateway.id), "a gateway with a layer");

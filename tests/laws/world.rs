@@ -263,9 +263,7 @@ impl<P: Format> World<P> {
             23 => {
                 let set = SetId::new(input.u32() >> 1).unwrap_or(SetId::random(&mut self.rng));
                 let id = FragmentId { set, position: input.byte() };
-                let content = if input.flag() { AckContent::Cover } else { AckContent::Fragment(id) };
-                let sealed = P::seal_ack(&self.ack_key, content, &mut self.rng);
-                self.push(&sealed);
+                self.push_ack(if input.flag() { AckContent::Cover } else { AckContent::Fragment(id) });
             }
             _ => {
                 let cover = self.cover();
@@ -348,6 +346,24 @@ impl<P: Format> World<P> {
 
     fn peer_identity(&self) -> mixlet::message::GatewayId {
         mixlet::message::GatewayId(self.peer.address.identity().0)
+    }
+
+    /// A plain message to the peer.
+    pub fn send_to_peer(&mut self, body: &[u8]) -> MessageId {
+        let (id, to) = (MessageId(self.next_id), Recipient::Address(self.peer.address.clone()));
+        self.next_id += 1;
+        let options = SendOptions { replies: Replies::Exactly(0), ..SendOptions::default() };
+        let (result, said) = self.watched.send(id, &to, body, &options, self.now);
+        result.expect("a message that can be sent");
+        self.sent.insert(id, body.to_vec());
+        self.hear(said);
+        id
+    }
+
+    /// Closes when all is delivered, or after so long.
+    pub fn close(&mut self, at_most: Duration) {
+        let said = self.watched.close(true, self.now + at_most, self.now);
+        self.hear(said);
     }
 
     // ── time ─────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -467,6 +483,13 @@ impl<P: Format> World<P> {
         }
     }
 
+    /// So many rounds of it, with nothing lost.
+    pub fn live(&mut self, rounds: usize) {
+        for _ in 0..rounds {
+            self.cooperate(Fate::Arrives);
+        }
+    }
+
     fn answer_fetch(&mut self, input: &mut Input<'_>) {
         let (id, path) = match self.fetches.pop_front() {
             Some(fetch) if input.below(8) > 0 => fetch,
@@ -556,6 +579,12 @@ impl<P: Format> World<P> {
         if self.past.len() > PAST_MAX {
             self.past.pop_front();
         }
+    }
+
+    /// An ack, forged by whoever has the key.
+    pub fn push_ack(&mut self, content: AckContent) {
+        let sealed = P::seal_ack(&self.ack_key, content, &mut self.rng);
+        self.push(&sealed);
     }
 
     pub fn push_to_key(&mut self, fragment: Vec<u8>) {
