@@ -75,6 +75,8 @@ pub struct SimWorld<F: NodeFormat> {
     pub clients: Vec<Client<F>>,
     /// What links do; may be changed at any time.
     pub weather: Weather,
+    /// Packets to be lost: the gateway they leave, and how many come before each.
+    doomed: Option<(usize, Vec<usize>)>,
     /// Nodes that no packet reaches or leaves.
     cut_off: BTreeSet<NodeName>,
     oracle: Oracle,
@@ -189,6 +191,7 @@ impl<F: NodeFormat> SimWorld<F> {
             peers: Arc::new(peers),
             clients: Vec::new(),
             weather: Weather::default(),
+            doomed: None,
             cut_off: BTreeSet::new(),
             oracle: Oracle::default(),
             keeping: Keeping::Everything,

@@ -236,7 +236,7 @@ impl<F: NodeFormat> SimWorld<F> {
                 }
             }
             Output::Forward(forward) => {
-                if self.chance(self.weather.loss) {
+                if self.is_doomed(gateway) || self.chance(self.weather.loss) {
                     return;
                 }
                 let from = NodeName::Gateway(gateway as u32);
