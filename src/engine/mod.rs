@@ -14,14 +14,17 @@
 //!    the user has something to say.
 //! 8. Frames and closures of an older link change nothing.
 
+mod bandwidth;
 mod config;
 mod directory;
 mod forge;
 mod inbound;
 mod link;
+mod network;
 mod outbound;
 mod output;
 mod pacing;
+mod recovery;
 mod replies;
 mod rtt;
 mod stats;
@@ -44,12 +47,12 @@ pub use stats::{Dropped, ReceivedCount, Sent, Stats};
 use crate::identity::{Identity, Registration};
 use crate::limits;
 use crate::message::{Address, Budget, Reassembler, SenderTag};
-use crate::sphinx::RotationTag;
 use crate::time::{Duration, Instant};
 use crate::topology::{GatewayNode, Topology};
 
-use directory::{Directory, Outcome};
+use directory::Directory;
 use link::{Link, Session};
+use network::{Grace, Stored};
 use outbound::{Deadline, Kind, MessageKey, Missed, NewMessage, Outbound, Parked, Stage, Target};
 use pacing::{Pacing, Stream};
 use rtt::RttEstimate;
@@ -73,6 +76,9 @@ pub struct Engine {
     own: Option<Address>,
     topology: Option<Topology>,
     directory: Directory,
+    /// The topology before, while its keys still work.
+    grace: Option<Grace>,
+    stored: Stored,
     /// Topologies in a row without our gateway.
     gateway_missing: u32,
     closing: Option<Closing>,
@@ -94,8 +100,6 @@ pub struct Engine {
     /// Messages and bytes that had to make room, as far as they were reported.
     pushed_out_reported: (u64, u64),
     replies: replies::Replies,
-    /// The rotation that ended, and when what was made for it dies.
-    ended_rotation: Option<(RotationTag, Instant, Instant)>,
 
     // what is said
     requests: VecDeque<Request>,
@@ -143,6 +147,8 @@ impl Engine {
             own,
             topology: None,
             directory: Directory::new(),
+            grace: None,
+            stored: Stored::default(),
             gateway_missing: 0,
             closing: None,
             pacing,
@@ -157,7 +163,6 @@ impl Engine {
             reassembler,
             pushed_out_reported: (0, 0),
             replies: replies::Replies::default(),
-            ended_rotation: None,
             requests: VecDeque::new(),
             events: VecDeque::new(),
             wants_room: false,
@@ -183,11 +188,7 @@ impl Engine {
             self.fail(Code::MixedContent, Phase::Topology);
             return;
         }
-        match self.directory.read_document(&self.config, now) {
-            Some(Ok(topology)) => self.new_topology(topology, now),
-            Some(Err(code)) => self.fail(code, Phase::Topology),
-            None => self.refresh_topology(),
-        }
+        self.first_topology(now);
     }
 
     /// Accepts a message. It is copied; sealing happens at the slots.
@@ -314,21 +315,7 @@ impl Engine {
         if matches!(self.state, State::Idle | State::Closed) {
             return;
         }
-        match self.directory.handle(id, answer, (&self.config, self.topology.as_ref()), now, &mut *self.rng) {
-            Outcome::Waiting => {}
-            Outcome::Again => {
-                let fetches = self.directory.retry_round(&self.config);
-                self.requests.extend(fetches.into_iter().map(|(id, url)| Request::Fetch { id, url }));
-            }
-            Outcome::New(topology) => self.new_topology(topology, now),
-            Outcome::Failed(code) => {
-                self.stats.dropped.topology += u64::from(code == Code::DirectoryInvalid);
-                let tries = limits::CONNECT_ATTEMPTS.saturating_mul(self.config.directories.len() as u32);
-                if self.topology.is_none() && self.directory.failures() >= tries {
-                    self.fail(code, Phase::Topology);
-                }
-            }
-        }
+        self.directory_answered(id, answer, now);
     }
 
     /// The time of the last [`Self::poll_timeout`] has come.
@@ -367,7 +354,7 @@ impl Engine {
             self.stats.bytes_out += text.len() as u64;
             return Some(Frame { link, data: Outgoing::Text(text) });
         }
-        let link = self.link.id()?;
+        let link = self.link.id().filter(|_| !self.is_held(now))?;
         let ready = self.outgoing.pop_front().or_else(|| self.next_unpaced(now))?;
         Some(self.hand_out(ready, link, now))
     }
@@ -399,11 +386,11 @@ impl Engine {
             acks,
             self.outbound.next_message_deadline(up),
             requests,
-            self.link.next_timeout(),
+            self.link.next_timeout(self.silence()),
             self.directory.due(),
             self.reassembler.next_deadline(),
             self.replies.next_expiry(),
-            self.ended_rotation.map(|(_, _, at)| at),
+            self.grace.as_ref().map(Grace::until),
             self.closing.filter(|closing| !closing.done).map(|closing| closing.deadline),
         ]
         .into_iter()
@@ -463,46 +450,13 @@ impl Engine {
             if late >= limits::SLEEP_GAP {
                 self.outbound.shift(late);
                 self.reassembler.note_sleep(late);
-                self.link.slept(now);
+                self.link.heard_now(now);
                 self.drop_ahead();
                 self.directory.hasten(now);
             }
         }
         self.now = now;
         now
-    }
-
-    fn refresh_topology(&mut self) {
-        let fetches = self.directory.begin(&self.config);
-        self.requests.extend(fetches.into_iter().map(|(id, url)| Request::Fetch { id, url }));
-    }
-
-    fn new_topology(&mut self, topology: Topology, now: Instant) {
-        if let Some(old) = self.topology.as_ref().filter(|old| old.rotation_id() != topology.rotation_id()) {
-            // What was made for the old rotation works for one more epoch.
-            let epoch = topology.schedule().map_or(replies::EPOCH_DEFAULT, |schedule| schedule.epoch_duration);
-            self.ended_rotation = Some((old.rotation(), now, now + epoch));
-        }
-        // A topology that has lost our gateway is of no use: no ack and no reply could come back. The old one is good
-        // for a while yet; the address is kept, and moving is for the user to decide.
-        let lost = self.own.as_ref().is_some_and(|own| topology.gateway(&own.gateway()).is_none());
-        if lost && self.topology.is_some() {
-            self.gateway_missing += 1;
-            if self.gateway_missing >= limits::GATEWAY_MISSING_MAX {
-                self.enter(State::Degraded, Some(Code::GatewayGone));
-            }
-            return;
-        }
-        self.gateway_missing = 0;
-        self.topology = Some(topology);
-        self.drop_ahead();
-        let generation = self.directory.generation();
-        self.outbound.unpark(|_, parked| matches!(parked, Parked::NoRoute(seen) if seen < generation));
-        self.link_new_topology(now);
-    }
-
-    fn rotation(&self) -> RotationTag {
-        self.topology.as_ref().map_or(RotationTag::Unknown, Topology::rotation)
     }
 
     /// Time with the link up, and what the fragments before it need at the present pace.
@@ -549,12 +503,7 @@ impl Engine {
         }
         self.stats.dropped.expired += self.reassembler.expire(now) as u64;
         self.stats.dropped.surb += u64::from(self.replies.expire(now));
-        if let Some((tag, changed, at)) = self.ended_rotation
-            && at <= now
-        {
-            self.ended_rotation = None;
-            self.stats.dropped.surb += u64::from(self.replies.end_rotation(tag, changed));
-        }
+        self.end_grace(now);
         self.report_evictions();
     }
 

@@ -360,6 +360,24 @@ impl Outbound {
         }
     }
 
+    /// The gateway threw the fragment's packet away: it goes again at once.
+    pub(super) fn refused(&mut self, key: FragmentKey) {
+        let Some(id) = self.id_of(key) else { return };
+        if let Some(flight) = self.in_flight.remove(&id) {
+            self.ack_deadlines.remove(&(flight.deadline, id));
+            self.put_back(key);
+        }
+    }
+
+    /// Forgets the SURBs made for messages that are not cut yet; they are made anew.
+    pub(super) fn drop_surbs(&mut self) {
+        for message in self.messages.values_mut() {
+            if let Stage::Body { surbs, .. } = &mut message.stage {
+                surbs.clear();
+            }
+        }
+    }
+
     pub(super) fn id_of(&self, key: FragmentKey) -> Option<FragmentId> {
         match &self.messages.get(&key.message)?.stage {
             Stage::Split(fragments) => fragments.id(key.index),

@@ -10,7 +10,7 @@ use super::forge::HeldSurb;
 use crate::limits;
 use crate::message::{Address, KeyDigest, ReplyKey, ReplySurb, SenderTag, SurbList};
 use crate::sphinx::RotationTag;
-use crate::time::{Duration, Instant};
+use crate::time::Instant;
 
 /// The stock of SURBs, by the stranger who gave them, and our own reply keys, by whom we gave them to.
 #[derive(Default)]
@@ -106,18 +106,26 @@ impl Replies {
         dropped
     }
 
-    /// Takes a SURB of this peer. The last ones are kept back for asking for more.
-    pub(super) fn take(&mut self, tag: SenderTag, for_request: bool, may_ask: bool) -> Stock {
+    /// Takes a SURB of this peer of a rotation that is `usable`. The last ones are kept back for asking for more.
+    pub(super) fn take(
+        &mut self,
+        tag: SenderTag,
+        for_request: bool,
+        may_ask: bool,
+        usable: &dyn Fn(RotationTag) -> bool,
+    ) -> Stock {
         let Some(peer) = self.peers.get_mut(&tag) else { return Stock::Exhausted };
         let reserve = if for_request || !may_ask { 0 } else { limits::SURBS_RESERVE_COUNT };
-        if peer.surbs.len() > reserve
-            && let Some(stocked) = peer.surbs.pop_front()
-        {
+        let mut places = (0..).zip(&peer.surbs).filter(|(_, surb)| usable(surb.rotation)).map(|(place, _)| place);
+        let (first, has_more) = (places.next(), reserve == 0 || places.nth(reserve - 1).is_some());
+        if let Some(stocked) = first.filter(|_| has_more).and_then(|first| peer.surbs.remove(first)) {
             self.held -= 1;
             let Stocked { key, surb, rotation, .. } = stocked;
             return Stock::Surb(Box::new(HeldSurb { key, surb, rotation }));
         }
-        if may_ask && (peer.asked > 0 || !peer.surbs.is_empty()) { Stock::Waiting } else { Stock::Exhausted }
+        // Those that are left wait to be asked with, or for the topology of their rotation.
+        let is_waiting = !peer.surbs.is_empty() || (may_ask && peer.asked > 0);
+        if is_waiting { Stock::Waiting } else { Stock::Exhausted }
     }
 
     pub(super) fn stock_of(&self, tag: &SenderTag) -> usize {
@@ -273,13 +281,14 @@ impl Replies {
         self.drop_stock(|surb| now.since(surb.since) >= limits::SURB_AGE_MAX)
     }
 
-    /// A rotation ended an epoch ago: what was made for it leads nowhere. Answers how many SURBs were dropped.
-    pub(super) fn end_rotation(&mut self, ended: RotationTag, before: Instant) -> u32 {
+    /// A rotation ended an epoch ago, or with `None` all before the present one: what was made for it leads nowhere.
+    /// Answers how many SURBs were dropped.
+    pub(super) fn end_rotation(&mut self, ended: Option<RotationTag>) -> u32 {
         for conversation in self.conversations.values_mut() {
             // Our keys stay until their day is over, in case a packet is late; but the peer's stock is gone.
             conversation.outstanding = 0;
         }
-        self.drop_stock(|surb| surb.rotation == ended && surb.since < before)
+        self.drop_stock(|surb| ended.is_none_or(|ended| surb.rotation == ended))
     }
 
     fn drop_stock(&mut self, dead: impl Fn(&Stocked) -> bool) -> u32 {
@@ -298,9 +307,6 @@ impl Replies {
         waiting.iter().filter_map(|tag| self.ask_again_at(*tag)).min()
     }
 }
-
-/// Rotations overlap by one epoch; this stands in where the directory does not say how long one is.
-pub(super) const EPOCH_DEFAULT: Duration = Duration::from_secs(3600);
 
 /// SURBs of our own, made ahead of need and one at a time, so that a message that carries twenty does not delay the
 /// slot it is sealed for.

@@ -4,6 +4,7 @@ use alloc::vec::Vec;
 
 use super::Engine;
 use super::forge::{Forge, SealError, Sealed};
+use super::network::topology_for;
 use super::outbound::{FragmentKey, Kind, MessageKey, NewMessage, Next, Parked, Stage, Target};
 use super::output::{Code, Event, Frame, LinkId, Outgoing, Phase};
 use super::pacing::Stream;
@@ -13,6 +14,7 @@ use crate::limits;
 use crate::message::{
     Content, Fragments, MessageError, Repliable, ReplySurb, SET_FRAGMENTS_MAX, SenderTag, SurbList, fragment_count,
 };
+use crate::sphinx::RotationTag;
 use crate::time::{Duration, Instant};
 
 /// A frame that is ready to leave.
@@ -48,7 +50,7 @@ impl Engine {
                 continue;
             }
             for _ in 0..due.now {
-                if self.outgoing.len() >= limits::OUTGOING_COUNT_MAX || self.bandwidth_spent() {
+                if self.outgoing.len() >= limits::OUTGOING_COUNT_MAX || self.is_held(now) {
                     // The link takes nothing: real and cover packets are skipped alike, so that the rate does not
                     // depend on what is waiting.
                     self.stats.dropped.slot += 1;
@@ -118,6 +120,7 @@ impl Engine {
 
     fn make_ready(&mut self, stream: Stream, now: Instant) -> Option<Ready> {
         if stream == Stream::Main
+            && !self.is_outlived(now)
             && let Some((sealed, inside)) = self.seal_next(now)
         {
             return self.framed(sealed, Some(inside));
@@ -128,7 +131,7 @@ impl Engine {
 
     /// The next frame while pacing is off: as soon as the link takes it, and only what the user wants to send.
     pub(super) fn next_unpaced(&mut self, now: Instant) -> Option<Ready> {
-        if !self.config.traffic.danger_no_pacing || self.session.is_none() || self.bandwidth_spent() {
+        if !self.config.traffic.danger_no_pacing || self.session.is_none() || self.is_outlived(now) {
             return None;
         }
         let (sealed, inside) = self.seal_next(now)?;
@@ -138,6 +141,7 @@ impl Engine {
     /// Hands a frame out: from now on its fragment is in flight.
     pub(super) fn hand_out(&mut self, ready: Ready, link: LinkId, now: Instant) -> Frame {
         self.stats.bytes_out += ready.data.len() as u64;
+        self.link.bandwidth.left(ready.inside.map(|inside| inside.key));
         match ready.inside {
             None => self.stats.sent.cover += 1,
             Some(inside) => self.left(inside, now),
@@ -196,7 +200,11 @@ impl Engine {
         let (result, over_surb) = match &to {
             Target::Address(address) => (self.forge()?.for_address(address, id, &fragment), false),
             Target::Tag(tag) => match self.take_surb(*tag, for_request) {
-                Stock::Surb(held) => (self.forge()?.over_surb(*held, id, &fragment), true),
+                Stock::Surb(held) => {
+                    // The ack travels under the tag of the packet that brings it, so it needs keys of that rotation.
+                    let mut forge = self.forge_for(held.rotation)?;
+                    (forge.over_surb(*held, id, &fragment), true)
+                }
                 Stock::Waiting => {
                     self.outbound.put_back(key);
                     self.park(key.message, Parked::NoSurbs);
@@ -236,7 +244,9 @@ impl Engine {
     /// stranger likes.
     fn take_surb(&mut self, tag: SenderTag, for_request: bool) -> Stock {
         loop {
-            match self.replies.take(tag, for_request, self.config.ask_for_more) {
+            let (in_use, grace) = (self.topology.as_ref(), self.grace.as_ref());
+            let usable = |rotation| in_use.is_some_and(|in_use| topology_for(in_use, grace, rotation).is_some());
+            match self.replies.take(tag, for_request, self.config.ask_for_more, &usable) {
                 Stock::Surb(held)
                     if !self.topology.as_ref().is_some_and(|known| known.is_first_layer(held.surb.first_hop())) =>
                 {
@@ -354,8 +364,12 @@ impl Engine {
     }
 
     pub(super) fn forge(&mut self) -> Option<Forge<'_>> {
+        self.forge_for(RotationTag::Unknown)
+    }
+
+    fn forge_for(&mut self, rotation: RotationTag) -> Option<Forge<'_>> {
         Some(Forge {
-            topology: self.topology.as_ref()?,
+            topology: topology_for(self.topology.as_ref()?, self.grace.as_ref(), rotation)?,
             ack_key: &self.identity.ack,
             own: self.own.as_ref()?,
             traffic: &self.config.traffic,

@@ -9,6 +9,8 @@
     reason = "a simulation that is used wrongly cannot go on, and a test wants to know where"
 )]
 
+mod play;
+
 use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
@@ -30,6 +32,9 @@ use crate::gateway::{Gateway, Output, Parts};
 use crate::mix::{MixNode, Peers};
 use crate::record::{ConnectionId, NodeName};
 use crate::state::Saved;
+
+pub use play::Manner;
+use play::Script;
 
 /// What links do.
 #[derive(Clone, Copy, Debug)]
@@ -58,9 +63,14 @@ pub struct Client {
     pub events: Vec<(Instant, Event)>,
     /// When frames of which size left.
     pub frames: Vec<(Instant, usize)>,
+    /// When it began to open links.
+    pub openings: Vec<Instant>,
+    /// What gateways said to it, apart from taking packets.
+    pub texts: Vec<(Instant, String)>,
     /// What its store holds.
     store: BTreeMap<Record, Vec<u8>>,
-    config: Config,
+    /// Its settings, from the next start on.
+    pub config: Config,
     seed: u64,
 }
 
@@ -86,6 +96,7 @@ struct GatewayNode {
     up: bool,
     /// It takes everything in and says nothing.
     silent: bool,
+    manner: Manner,
 }
 
 /// The world.
@@ -97,6 +108,7 @@ pub struct World {
     next_connection: u64,
     directory: Directory,
     directory_up: bool,
+    script: Option<Script>,
     mixes: BTreeMap<u32, MixNode>,
     gateways: Vec<GatewayNode>,
     peers: Peers,
@@ -143,6 +155,7 @@ impl World {
             next_connection: 0,
             directory,
             directory_up: true,
+            script: None,
             mixes: BTreeMap::new(),
             gateways: Vec::new(),
             peers: Arc::new(peers),
@@ -157,7 +170,7 @@ impl World {
         }
         for entry in entries {
             let state = world.new_gateway(&entry, Saved::default());
-            world.gateways.push(GatewayNode { state, entry, up: true, silent: false });
+            world.gateways.push(GatewayNode { state, entry, up: true, silent: false, manner: Manner::default() });
         }
         world
     }
@@ -193,6 +206,12 @@ impl World {
 
     /// Adds a client and lets it connect.
     pub fn add_client(&mut self, config: Config) -> usize {
+        let index = self.add_stopped(config);
+        self.start_client(index);
+        index
+    }
+
+    fn add_stopped(&mut self, config: Config) -> usize {
         let index = self.clients.len();
         let seed = self.rng.next_u64();
         let client = Client {
@@ -200,12 +219,13 @@ impl World {
             link: None,
             events: Vec::new(),
             frames: Vec::new(),
+            openings: Vec::new(),
+            texts: Vec::new(),
             store: BTreeMap::new(),
             config,
             seed,
         };
         self.clients.push(client);
-        self.start_client(index);
         index
     }
 
@@ -228,6 +248,9 @@ impl World {
             .get(&Record::Registration)
             .map(|bytes| Registration::from_bytes(bytes).expect("what was stored"));
         let mut engine = Engine::new(client.config.clone(), identity, registration, Box::new(rng), now);
+        if let Some(record) = client.store.get(&Record::Topology) {
+            engine.restore_topology(record);
+        }
         engine.connect(now);
         client.engine = Some(engine);
         self.drain_client(index);
@@ -401,8 +424,8 @@ impl World {
             .filter_map(|(index, client)| Some((client.engine.as_ref()?.poll_timeout()?.max(self.now), index)))
             .min();
         let mix = self.mixes.iter().filter_map(|(id, mix)| Some((mix.poll_timeout()?, *id))).min();
-        let gateway =
-            self.gateways.iter().enumerate().filter_map(|(at, node)| Some((node.state.poll_timeout()?, at))).min();
+        let gateway = self.gateways.iter().enumerate().filter(|(_, node)| node.manner.lag.is_zero());
+        let gateway = gateway.filter_map(|(at, node)| Some((node.state.poll_timeout()?, at))).min();
         let next = [delivery, client.map(|next| next.0), mix.map(|next| next.0), gateway.map(|next| next.0)];
         let Some(at) = next.into_iter().flatten().min().filter(|at| *at <= end) else { return false };
         self.now = self.now.max(at);
@@ -488,12 +511,15 @@ impl World {
     fn answer_fetch(&mut self, client: usize, id: FetchId, path: &str) {
         let (path, query) = path.split_once('?').unwrap_or((path, ""));
         let now_ms = UNIX_ZERO * 1_000 + self.now.as_micros() / 1_000;
-        let answer = self.directory.answer(path, query, now_ms).filter(|_| self.directory_up);
-        let bytes = answer.map(|answer| answer.to_string());
+        let honest = self.directory.answer(path, query, now_ms).filter(|_| self.directory_up);
+        let honest = honest.map(|answer| answer.to_string());
+        let answer = match &mut self.script {
+            Some(script) => script(self.now, path, honest),
+            None => honest.map(String::into_bytes).ok_or(FetchError::Unreachable),
+        };
         if self.clients[client].engine.is_some() {
             self.with_engine(client, |engine, now| {
-                let answer = bytes.as_ref().map(|text| text.as_bytes()).ok_or(FetchError::Unreachable);
-                engine.handle_fetched(id, answer, now);
+                engine.handle_fetched(id, answer.as_deref().map_err(|error| *error), now);
             });
         }
     }
@@ -521,7 +547,8 @@ impl World {
     fn with_gateway(&mut self, gateway: usize, call: impl FnOnce(&mut Gateway, Instant)) {
         let (now, unix) = (self.now, self.unix());
         let node = &mut self.gateways[gateway];
-        node.state.set_unix_time(unix);
+        node.state.set_unix_time(unix.saturating_add_signed(node.manner.clock_ahead));
+        node.state.set_metering(!node.manner.unmetered, !node.manner.wants_tickets);
         call(&mut node.state, now);
         while let Some(output) = self.gateways[gateway].state.poll_output() {
             self.gateway_output(gateway, output);
@@ -535,10 +562,13 @@ impl World {
         match output {
             // What is to be on disk is in `Gateway::saved`, which a restart is made from.
             Output::Store(_) | Output::Discard(_) | Output::Note(_) => {}
-            Output::Text(connection, text) => self.send_to_client(connection, Outgoing::Text(text)),
+            Output::Text(connection, text) => {
+                let text = self.gateways[gateway].manner.rewrite.map_or(text.clone(), |rewrite| rewrite(&text));
+                self.send_to_client(connection, Outgoing::Text(text));
+            }
             Output::Binary(connection, bytes) => self.send_to_client(connection, Outgoing::Binary(bytes)),
             Output::Ping(connection, answer) => {
-                if self.connections.contains_key(&connection) {
+                if self.connections.contains_key(&connection) && !self.gateways[gateway].manner.no_pongs {
                     self.with_gateway(gateway, |state, now| state.handle_pong(connection, &answer, now));
                 }
             }
@@ -567,8 +597,14 @@ impl World {
     fn send_to_client(&mut self, connection: ConnectionId, frame: Outgoing) {
         let Some(client) = self.connections.get(&connection).copied() else { return };
         let Some(open) = self.clients[client].link.filter(|open| open.connection == connection) else { return };
+        if let Outgoing::Text(text) = &frame
+            && !text.contains("remaining_bandwidth")
+        {
+            self.clients[client].texts.push((self.now, text.clone()));
+        }
         // A link keeps the order of frames: no jitter.
-        self.later(self.weather.latency, Delivery::ToClient { client, link: open.link, frame });
+        let lag = self.gateways[open.gateway].manner.lag;
+        self.later(self.weather.latency + lag, Delivery::ToClient { client, link: open.link, frame });
     }
 
     fn drain_client(&mut self, index: usize) {
@@ -607,9 +643,11 @@ impl World {
             }
             Request::Forget { record } => _ = self.clients[index].store.remove(&record),
             Request::OpenLink { link, url } => {
+                self.clients[index].openings.push(self.now);
                 let wanted = |node: &GatewayNode| url.ends_with(&format!(":{}", node.entry.client_address.port()));
                 let delay = self.delay();
                 let delivery = match self.gateways.iter().position(wanted) {
+                    Some(gateway) if self.gateways[gateway].manner.never_opens => return,
                     Some(gateway) => Delivery::Opened { client: index, link, gateway },
                     None => Delivery::Closed { client: index, link },
                 };
