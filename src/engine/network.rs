@@ -207,7 +207,8 @@ impl Engine {
         }
         let mut record = Zeroizing::new(Vec::from([RECORD_VERSION, self.config.minimum_performance]));
         record.extend_from_slice(&self.unix(now).to_be_bytes());
-        record.extend_from_slice(&source(url));
+        let source = source(&record, url);
+        record.extend_from_slice(&source);
         record.append(&mut topology.to_record());
         if record.len() <= limits::TOPOLOGY_RECORD_LEN_MAX {
             self.stored.saved = Some((now, topology.epoch()));
@@ -218,12 +219,12 @@ impl Engine {
     /// The stored topology and its age, if it can be used.
     fn stored_topology(&mut self, now: Instant) -> Option<(Topology, Duration)> {
         let record = self.stored.record.take()?;
-        let rest = record.strip_prefix(&[RECORD_VERSION, self.config.minimum_performance])?;
-        let (saved, rest) = rest.split_first_chunk()?;
+        let (head, rest) = record.split_at_checked(HEAD_LEN)?;
+        let saved = head.strip_prefix(&[RECORD_VERSION, self.config.minimum_performance])?.first_chunk()?;
         let (from, rest) = rest.split_first_chunk::<SOURCE_LEN>()?;
         // A time to come says that one of two clocks is wrong, so that nothing is known of the age.
         let age = Duration::from_secs(self.unix(now).checked_sub(u64::from_be_bytes(*saved))?);
-        if !self.config.directories.iter().any(|url| source(url) == *from) {
+        if !self.config.directories.iter().any(|url| source(head, url) == *from) {
             return None;
         }
         let topology = Topology::from_record(rest)?;
@@ -270,12 +271,14 @@ fn outlived(topology: &Topology, age: Duration, unix: Duration) -> bool {
     })
 }
 
-/// Which directory a topology is from. Only for comparing.
-fn source(url: &str) -> [u8; SOURCE_LEN] {
-    *blake3::hash(url.trim_end_matches('/').as_bytes()).as_bytes()
+/// Which directory a topology is from, and that nothing before this in its record is damaged.
+fn source(head: &[u8], url: &str) -> [u8; SOURCE_LEN] {
+    *blake3::Hasher::new().update(head).update(url.trim_end_matches('/').as_bytes()).finalize().as_bytes()
 }
 
 /// Rotations overlap by one epoch; this stands in where the directory does not say how long one is.
 const EPOCH_DEFAULT: Duration = Duration::from_secs(3600);
 const RECORD_VERSION: u8 = 1;
+/// Version, least performance, when it was saved.
+const HEAD_LEN: usize = 1 + 1 + 8;
 const SOURCE_LEN: usize = 32;

@@ -43,16 +43,14 @@ impl Engine {
             LoginFailure::ClockSkew { server_unix } => self.clock_is_off(id, server_unix, earlier, now),
             LoginFailure::AlreadyConnected => {
                 self.refuse(id, Code::InUse, now);
-                self.wait_at_least(IN_USE_WAIT, now);
-            }
-            LoginFailure::Stale | LoginFailure::TimestampUsed => {
-                self.refuse(id, Code::AuthRefused, now);
-                // Login times are whole seconds.
-                self.wait_at_least(Duration::from_secs(1), now);
+                if let LinkState::Backoff { until } = &mut self.link.state {
+                    *until = (*until).max(now + IN_USE_WAIT);
+                }
             }
             LoginFailure::Version => self.refuse(id, Code::ProtocolVersion, now),
             LoginFailure::Credentials => self.refuse(id, Code::BandwidthExhausted, now),
             LoginFailure::Storage => self.refuse(id, Code::GatewayRefused, now),
+            // The next login has a later time than any before.
             _ => self.refuse(id, Code::AuthRefused, now),
         }
     }
@@ -175,12 +173,6 @@ impl Engine {
         let exponent = if asks_user(code) { 16 } else { self.link.failures.saturating_sub(1).min(16) };
         let wait = (self.config.reconnect.min * (1 << exponent)).min(self.config.reconnect.max);
         wait * (500 + self.rng.next_u32() % 1_001) / 1_000
-    }
-
-    fn wait_at_least(&mut self, wait: Duration, now: Instant) {
-        if let LinkState::Backoff { until } = &mut self.link.state {
-            *until = (*until).max(now + wait);
-        }
     }
 
     /// Closes whatever link there is; nothing more is tried.
