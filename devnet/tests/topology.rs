@@ -324,7 +324,7 @@ fn run_to(world: &mut World, second: u64) {
 }
 
 fn rotation(world: &World, client: usize) -> u32 {
-    world.engine(client).topology().unwrap().rotation_id()
+    world.engine(client).topology().map_or(0, |topology| topology.rotation_id())
 }
 
 fn retransmissions(world: &World, client: usize) -> u64 {

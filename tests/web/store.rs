@@ -32,7 +32,7 @@ async fn what_is_saved_is_loaded_by_the_next_connection() {
 #[test]
 async fn a_topology_of_the_greatest_length_is_kept_sealed_like_the_rest() {
     let profile = fresh("topology").await;
-    let long: Vec<u8> = (0..mixlet::limits::TOPOLOGY_RECORD_LEN_MAX).map(|at| (at * 7 >> 3) as u8).collect();
+    let long: Vec<u8> = (0..mixlet::limits::TOPOLOGY_RECORD_LEN_MAX).map(|at| ((at * 7) >> 3) as u8).collect();
     let store = open(&profile).await;
     store.save(Record::Identity, b"keys").await.unwrap();
     store.save(Record::Topology, &long).await.unwrap();
