@@ -7,9 +7,7 @@ use std::sync::LazyLock;
 use mixlet::engine::PacketFormat;
 use mixlet::gateway::IdentityKeypair;
 use mixlet::message::{Address, GatewayId, ReplyKey, ReplySurb};
-use mixlet::sphinx::{
-    Checked, Delay, Destination, Hop, NodeAddress, NodePrivateKey, Packet, PacketSize, Peeled,
-};
+use mixlet::sphinx::{Checked, Delay, Destination, Hop, NodeAddress, NodePrivateKey, Packet, PacketSize, Peeled};
 use rand_chacha::ChaCha20Rng;
 use rand_core::SeedableRng;
 use serde_json::{Value, json};
@@ -41,8 +39,7 @@ impl Network {
             "epoch_id": EPOCH, "entry_gateways": [7, 8], "exit_gateways": [],
             "layer1": [1, 2], "layer2": [3, 4], "layer3": [5, 6], "standby": []
         });
-        let details: serde_json::Map<String, Value> =
-            (1..=8).map(|node| (node.to_string(), detail(node))).collect();
+        let details: serde_json::Map<String, Value> = (1..=8).map(|node| (node.to_string(), detail(node))).collect();
         let document = json!({
             "metadata": { "key_rotation_id": ROTATION, "absolute_epoch_id": EPOCH },
             "rewarded_set": roles, "node_details": details

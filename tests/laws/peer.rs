@@ -36,7 +36,15 @@ impl<P: PacketFormat> Peer<P> {
         // Never forgets: days pass in these worlds, and a message must not count twice for that.
         let budget = Budget { finished_age: Duration::MAX, ..Budget::default() };
         let reassembler = Reassembler::new(budget, &mut ChaCha20Rng::seed_from_u64(5));
-        Self { address, encryption, reassembler, reply_keys: VecDeque::new(), bodies: Vec::new(), asked: 0, format: PhantomData }
+        Self {
+            address,
+            encryption,
+            reassembler,
+            reply_keys: VecDeque::new(),
+            bodies: Vec::new(),
+            asked: 0,
+            format: PhantomData,
+        }
     }
 
     /// What its gateway pushes. `keys` are those of the SURBs it has given to the client.

@@ -726,7 +726,9 @@ fn server_text(input: &mut Input<'_>) -> ServerText {
         4 => "failed to verify provided address ciphertext",
         5 => "incompatible protocol version",
         6 => "This gateway is only accepting coconut credentials for bandwidth",
-        7 => "the login time is excessively skewed: it is 2026-05-17T06:40:00Z, that of the server 2126-05-17T06:40:00Z",
+        7 => {
+            "the login time is excessively skewed: it is 2026-05-17T06:40:00Z, that of the server 2126-05-17T06:40:00Z"
+        }
         8 => "the login time is excessively skewed: that of the server 9999-12-31T23:59:59Z",
         _ => "Ä",
     };
