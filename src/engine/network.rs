@@ -158,7 +158,8 @@ impl Engine {
             self.end_rotation(None);
             return;
         }
-        if let Some(earlier) = self.grace.replace(Grace { topology: old, until }) {
+        // The copy has no tables of multiples: they are few, and for the keys in use.
+        if let Some(earlier) = self.grace.replace(Grace { topology: old.clone(), until }) {
             self.end_rotation(Some(earlier.topology.rotation()));
         }
         self.end_grace(now);

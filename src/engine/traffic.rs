@@ -120,7 +120,6 @@ impl Engine {
 
     fn make_ready(&mut self, stream: Stream, now: Instant) -> Option<Ready> {
         if stream == Stream::Main
-            && !self.is_outlived(now)
             && let Some((sealed, inside)) = self.seal_next(now)
         {
             return self.framed(sealed, Some(inside));
@@ -131,7 +130,7 @@ impl Engine {
 
     /// The next frame while pacing is off: as soon as the link takes it, and only what the user wants to send.
     pub(super) fn next_unpaced(&mut self, now: Instant) -> Option<Ready> {
-        if !self.config.traffic.danger_no_pacing || self.session.is_none() || self.is_outlived(now) {
+        if !self.config.traffic.danger_no_pacing || self.session.is_none() {
             return None;
         }
         let (sealed, inside) = self.seal_next(now)?;
@@ -172,6 +171,11 @@ impl Engine {
 
     /// Seals the next fragment that can be sent, cutting and parking messages on the way.
     fn seal_next(&mut self, now: Instant) -> Option<(Sealed, Inside)> {
+        if self.is_outlived(now) {
+            // Nothing real is sent with keys that are gone. Where only our clock is wrong, an answer says so.
+            self.directory.hasten(now);
+            return None;
+        }
         let window = self.window.len(!self.config.traffic.danger_no_pacing);
         loop {
             match self.outbound.next(window)? {
