@@ -155,7 +155,8 @@ impl<P: PacketFormat> Engine<P> {
             self.end_rotation(None);
             return;
         }
-        if let Some(earlier) = self.grace.replace(Grace { topology: old, until })
+        // The copy has no tables of multiples: they are few, and for the keys in use.
+        if let Some(earlier) = self.grace.replace(Grace { topology: old.clone(), until })
             && earlier.topology.rotation_id() != to
         {
             self.end_rotation(Some(earlier.topology.rotation()));

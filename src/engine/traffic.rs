@@ -156,7 +156,6 @@ impl<P: PacketFormat> Engine<P> {
 
     fn make_ready(&mut self, stream: Stream, now: Instant) -> Option<Ready> {
         if stream == Stream::Main
-            && !self.is_outlived(now)
             && let Some((sealed, inside)) = self.seal_next(now)
         {
             return self.framed(sealed, Some(inside));
@@ -167,7 +166,7 @@ impl<P: PacketFormat> Engine<P> {
 
     /// The next frame while pacing is off: as soon as the link takes it, and only what the user wants to send.
     pub(super) fn next_unpaced(&mut self, now: Instant) -> Option<Ready> {
-        if !self.config.traffic.danger_no_pacing || self.session.is_none() || self.is_outlived(now) {
+        if !self.config.traffic.danger_no_pacing || self.session.is_none() {
             return None;
         }
         // One was made for a slot when pacing went off.
@@ -221,6 +220,11 @@ impl<P: PacketFormat> Engine<P> {
 
     /// Seals the next fragment that can be sent, cutting and parking messages on the way.
     fn seal_next(&mut self, now: Instant) -> Option<(Sealed, Inside)> {
+        if self.is_outlived(now) {
+            // Nothing real is sent with keys that are gone. Where only our clock is wrong, an answer says so.
+            self.directory.hasten(now);
+            return None;
+        }
         let window = self.window.len(!self.config.traffic.danger_no_pacing);
         let mut deferred = 0;
         loop {
