@@ -402,6 +402,7 @@ export class MixClient extends EventTarget {
       this.#attempt.report(state, error);
     } else if (this.#session && this.#state !== 'closed') {
       if (state === 'closed') this.#collapse(this.#session, error ?? mixError('gateway-refused'));
+      else if (state === this.#state && error) this.#emit('error', error);
       else if (state !== 'idle') this.#setState(state === 'connecting' ? 'reconnecting' : state, error);
     }
   }

@@ -32,8 +32,8 @@ pub const FINISHED_SET_AGE_MAX: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// Bytes the browser may hold for the link; above it frames stay in the engine.
 pub const SOCKET_BUFFER_LEN_MAX: u32 = 64 << 10;
-/// A sealed record of the store; a longer one counts as damaged.
-pub const RECORD_LEN_MAX: u32 = 64 << 10;
+/// A sealed record of the store; a longer one counts as damaged. The longest is a topology.
+pub const RECORD_LEN_MAX: u32 = 1 << 20;
 /// Requests of the page not looked at yet; more are answered `queue-full`.
 pub const COMMANDS_COUNT_MAX: usize = 4_096;
 /// Sends waiting for room in the engine's queue; more are answered `queue-full`.
@@ -172,12 +172,17 @@ pub const CONTROL_COUNT_MAX: usize = PEERS_COUNT_MAX + SURBS_ANSWERING_MAX as us
 
 /// Wait for the WebSocket to open.
 pub const LINK_OPEN_TIME: Duration = Duration::from_secs(10);
-/// Wait for registration or login, with bandwidth.
-pub const LINK_AUTH_TIME: Duration = Duration::from_secs(15);
-/// Nothing came back for this long: `degraded`.
+/// Wait for each of the gateway's answers on the way to registration or login, and for bandwidth.
+pub const LINK_ANSWER_TIME: Duration = Duration::from_secs(10);
+/// Wait for a login whose stored messages keep coming; then the link is closed and opened again.
+pub const LINK_LOGIN_TIME: Duration = Duration::from_secs(120);
+/// A link that was up for less counts as a failed attempt: a gateway that takes us in and drops us, or another client
+/// with our identity, is met with growing patience.
+pub const LINK_STABLE_TIME: Duration = Duration::from_secs(30);
+/// Nothing came back for this long, or for as long as the traffic settings make likely: `degraded`.
 pub const SILENCE_DEGRADED: Duration = Duration::from_secs(5);
-/// Nothing came back for this long: the link is closed and opened again.
-pub const SILENCE_DEAD: Duration = Duration::from_secs(10);
+/// Nothing came back for twice as long as makes `degraded`: the link is closed and opened again.
+pub const SILENCE_DEAD_FACTOR: u32 = 2;
 /// A wake-up later than this counts as sleep: clocks of acks stand still for its length.
 pub const SLEEP_GAP: Duration = Duration::from_secs(2);
 /// Attempts to come online before `connect` fails, with each directory or gateway.
@@ -186,6 +191,13 @@ pub const CONNECT_ATTEMPTS: u32 = 3;
 pub const GATEWAYS_TRIED_MAX: u32 = 4;
 /// Least time between two claims.
 pub const BANDWIDTH_CLAIM_GAP: Duration = Duration::from_secs(10);
+/// Around midnight of the gateway's clock nothing leaves: from so long before, since that clock is known to a second
+/// and packets take a while.
+pub const DAY_END_HOLD: Duration = Duration::from_millis(1_500);
+/// So long after its midnight bandwidth is claimed again, at the earliest; at the latest twice as long.
+pub const DAY_END_CLAIM: Duration = Duration::from_secs(1);
+/// Packets whose answer by the gateway is waited for; at the bound the oldest is taken to be answered.
+pub const UNANSWERED_COUNT_MAX: usize = 2_048;
 
 // ── topology ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -195,6 +207,17 @@ pub const TOPOLOGY_RETRY: Duration = Duration::from_secs(1);
 pub const LOST_TAIL: Duration = Duration::from_secs(1);
 /// Topologies in a row without our gateway before the user is told.
 pub const GATEWAY_MISSING_MAX: u32 = 2;
+/// After a rotation the topology is fetched within this time, or a quarter of an epoch where that is shorter: soon, but
+/// not with all others.
+pub const ROTATION_SPREAD: Duration = Duration::from_secs(60);
+/// The record of a topology; a longer one is not kept.
+pub const TOPOLOGY_RECORD_LEN_MAX: usize = (1 << 20) - 64;
+/// A stored topology that is older is not used. One whose rotation is over is not used at any age.
+pub const TOPOLOGY_RECORD_AGE_MAX: Duration = Duration::from_secs(24 * 3600);
+/// The same where the directory told no schedule: keys outlive their rotation by an epoch, and an epoch is an hour.
+pub const TOPOLOGY_RECORD_AGE_UNSCHEDULED_MAX: Duration = Duration::from_secs(3600);
+/// How often the stored topology is renewed.
+pub const TOPOLOGY_RECORD_GAP: Duration = Duration::from_secs(3600);
 
 // ── packets ──────────────────────────────────────────────────────────────────────────────────────────────────────
 

@@ -122,6 +122,8 @@ impl<F: NodeFormat> Gateway<F> {
             identity,
             protocol_version,
             now_unix: 0,
+            metered: true,
+            free_claims: true,
             saved,
             keys,
             live: BTreeMap::new(),
@@ -154,6 +156,12 @@ impl<F: NodeFormat> Gateway<F> {
     /// Says what time it is, in unix seconds. To be called before anything that depends on it.
     pub fn set_unix_time(&mut self, now: u64) {
         self.clients.now_unix = now;
+    }
+
+    /// Says whether bandwidth is counted and whether it can be claimed for nothing; at first both.
+    pub fn set_metering(&mut self, metered: bool, free_claims: bool) {
+        self.clients.metered = metered;
+        self.clients.free_claims = free_claims;
     }
 
     /// Who is on a connection, once logged in.
@@ -433,6 +441,8 @@ struct Clients<F> {
     identity: IdentityKeypair,
     protocol_version: u8,
     now_unix: u64,
+    metered: bool,
+    free_claims: bool,
     saved: Saved,
     /// The shared keys of all that are saved, ready for use.
     keys: BTreeMap<ClientId, SharedKey>,
@@ -494,6 +504,14 @@ impl<F: NodeFormat> Registry for Clients<F> {
 
     fn version(&self) -> u8 {
         self.protocol_version
+    }
+
+    fn free_claims(&self) -> bool {
+        self.free_claims
+    }
+
+    fn upgrade_mode(&self) -> bool {
+        !self.metered
     }
 
     fn shared_key(&self, client: &ClientId) -> Option<&SharedKey> {

@@ -1,5 +1,7 @@
 //! A chat beside a hundred megabytes: short latency for one, bounded memory for the other.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test that panics is a test that fails")]
+
 use std::collections::BTreeMap;
 
 use mixlet::engine::{Event, MessageId, Priority, Recipient, Replies, SendError, SendOptions};

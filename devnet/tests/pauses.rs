@@ -1,5 +1,7 @@
 //! Long pauses: half-received messages are dropped by their recipients, and nothing may be lost or seen twice for it.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test that panics is a test that fails")]
+
 use mixlet::engine::{Code, Event, Recipient, Replies, SendOptions};
 use mixlet::limits;
 use mixlet::time::Duration;

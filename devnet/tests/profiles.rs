@@ -1,5 +1,7 @@
 //! Traffic settings that change while a client runs, and what arrives under them, in virtual time.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test that panics is a test that fails")]
+
 use mixlet::engine::{ConfigError, Recipient, Replies, SendOptions, State, Traffic};
 use mixlet::time::{Duration, Instant};
 use mixlet_devnet::sim::statistics::Fit;

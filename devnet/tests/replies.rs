@@ -3,6 +3,8 @@
 //! The names with a W and a number show that a weakness of the established client is not here; see
 //! `docs/RELIABILITY.md`.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test that panics is a test that fails")]
+
 mod stranger;
 
 use std::collections::{BTreeMap, VecDeque};
@@ -29,6 +31,13 @@ fn an_anonymous_client_and_a_known_one_exchange_messages_under_loss() {
 #[test]
 fn ten_thousand_messages_each_way_arrive_once_under_loss() {
     exchange::<Transparent>(2, 10_000, 0.05, Duration::from_millis(40));
+}
+
+#[test]
+fn messages_both_ways_arrive_once_where_a_fifth_is_lost() {
+    for seed in 3..6 {
+        exchange::<Transparent>(seed, 1_000, 0.2, Duration::from_millis(80));
+    }
 }
 
 /// An anonymous client and a known one send each other so many messages, one every `gap`: to the known one repliable,
@@ -99,6 +108,18 @@ fn longest_stall<F: NodeFormat>(
         assert!(longest < Duration::from_secs(600), "it stands still");
     }
     longest
+}
+
+#[test]
+fn closing_waits_for_a_reply_that_needs_more_surbs() {
+    let (mut world, bob) = pair::<Transparent>(20, Weather { loss: 0.05, ..Weather::default() });
+    world.send(ALICE, 0, &bob, b"and then?", &SendOptions::default()).unwrap();
+    let alice = Recipient::Tag(tag_of(&mut world));
+    world.send(BOB, 0, &alice, &[7; 100_000], &SendOptions::default()).unwrap();
+    world.with_engine(BOB, |engine, now| engine.close(true, now + Duration::from_secs(30), now));
+    world.run_until(Duration::from_secs(30), |world| world.open_messages() == 0);
+    assert_eq!(world.ends(BOB), (vec![0], vec![]));
+    assert!(matches!(world.clients[BOB].events.last(), Some((_, Event::Closed))));
 }
 
 // ── a peer of other make ─────────────────────────────────────────────────────────────────────────────────────────────

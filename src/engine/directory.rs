@@ -1,6 +1,7 @@
 //! Fetching the topology: four answers of one directory, checked against each other, from the next directory where
 //! one fails, again after a while.
 
+use alloc::boxed::Box;
 use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -23,8 +24,13 @@ pub(super) struct Directory {
     due: Option<Instant>,
     /// Rounds in a row that brought nothing.
     failures: u32,
+    /// Why the last round brought nothing.
+    trouble: Option<Code>,
     patience: Patience,
-    fetched_at: Option<Instant>,
+    /// The last time a directory gave a topology.
+    answered: Option<Instant>,
+    /// When the topology in use was taken, and how old it was then: one from the store has an age.
+    taken: Option<(Instant, Duration)>,
     generation: u64,
 }
 
@@ -43,7 +49,7 @@ pub(super) enum Outcome {
     /// The answers straddle a change of epoch and are fetched once more.
     Again,
     /// A new topology.
-    New(Topology),
+    New(Box<Topology>),
     /// The round brought nothing; the next is planned.
     Failed(Code),
 }
@@ -56,8 +62,10 @@ impl Directory {
             next_fetch: 0,
             due: None,
             failures: 0,
+            trouble: None,
             patience: Patience::default(),
-            fetched_at: None,
+            answered: None,
+            taken: None,
             generation: 0,
         }
     }
@@ -90,9 +98,7 @@ impl Directory {
     }
 
     fn start_round(&mut self, config: &Config, again: bool) -> Vec<(FetchId, String)> {
-        let Some(base) = config.directories.get(self.current % config.directories.len().max(1)) else {
-            return Vec::new();
-        };
+        let Some(base) = self.url(config) else { return Vec::new() };
         let ids = core::array::from_fn(|at| FetchId(self.next_fetch + at as u64));
         self.next_fetch += 4;
         self.due = None;
@@ -101,15 +107,21 @@ impl Directory {
         ids.iter().zip(topology::PATHS).map(|(id, path)| (*id, format!("{base}/{path}"))).collect()
     }
 
-    /// One answer came in; what it leads to is held against the topology in use.
+    /// One answer came in; what it leads to is held against the topology in use. `unix` is what time it is by the
+    /// gateway's clock.
     pub(super) fn handle(
         &mut self,
         id: FetchId,
         answer: Result<&[u8], FetchError>,
         (config, previous): (&Config, Option<&Topology>),
-        now: Instant,
+        (unix, now): (Duration, Instant),
         rng: &mut dyn CryptoRng,
     ) -> Outcome {
+        // A driver cuts off what is longer; one that does not makes us copy nothing.
+        let answer = match answer {
+            Ok(body) if body.len() > limits::DIRECTORY_BODY_MAX => Err(FetchError::TooLarge),
+            answer => answer,
+        };
         let Some(round) = &mut self.round else { return Outcome::Waiting };
         let Some(slot) = round.ids.iter().position(|known| *known == id) else { return Outcome::Waiting };
         if let Some(place) = round.answers.get_mut(slot) {
@@ -123,8 +135,8 @@ impl Directory {
         match self.assemble(round, config, previous, now) {
             Ok(topology) => {
                 self.accept(now);
-                self.plan_refresh(config, &topology, now, rng);
-                Outcome::New(topology)
+                self.plan_refresh(config, &topology, Duration::ZERO, (unix, now), rng);
+                Outcome::New(Box::new(topology))
             }
             Err(Refused::Inconsistent) if !again => Outcome::Again,
             Err(Refused::Inconsistent) => self.fail(Code::DirectoryInvalid, config, now, rng),
@@ -157,8 +169,7 @@ impl Directory {
         };
         // The schedule is for comfort: without it rotations are noticed at the next refresh.
         let rotation = rotation.ok();
-        let public =
-            config.directories.get(self.current % config.directories.len().max(1)).is_none_or(|url| !is_loopback(url));
+        let public = self.url(config).is_none_or(|url| !is_loopback(url));
         let policy = Policy {
             public,
             minimum_performance: config.minimum_performance,
@@ -177,36 +188,56 @@ impl Directory {
     fn accept(&mut self, now: Instant) {
         self.patience.accepted();
         self.failures = 0;
-        self.fetched_at = Some(now);
+        self.trouble = None;
+        self.answered = Some(now);
+    }
+
+    /// A topology of this age is in use from now on.
+    pub(super) fn took(&mut self, age: Duration, now: Instant) {
+        self.taken = Some((now, age));
         self.generation += 1;
+    }
+
+    /// The topology of an earlier attempt to connect is used again.
+    pub(super) fn go_on(&mut self, now: Instant) {
+        self.due.get_or_insert(now);
     }
 
     fn fail(&mut self, code: Code, config: &Config, now: Instant, rng: &mut dyn CryptoRng) -> Outcome {
         self.current = (self.current + 1) % config.directories.len().max(1);
         self.failures = self.failures.saturating_add(1);
+        self.trouble = Some(code);
         let wait = (limits::TOPOLOGY_RETRY * (1 << (self.failures - 1).min(16))).min(config.refresh);
         self.due = Some(now + jittered(wait, rng));
         Outcome::Failed(code)
     }
 
     /// The next refresh: on average after the configured time, never at a fixed rhythm, and soon after a rotation,
-    /// spread over a minute so that not all clients come at once.
-    fn plan_refresh(&mut self, config: &Config, topology: &Topology, now: Instant, rng: &mut dyn CryptoRng) {
-        let mut due = now + jittered(config.refresh, rng);
+    /// spread out so that not all clients come at once. One from the store is refreshed when it would have been, had we
+    /// gone on running.
+    pub(super) fn plan_refresh(
+        &mut self,
+        config: &Config,
+        topology: &Topology,
+        age: Duration,
+        (unix, now): (Duration, Instant),
+        rng: &mut dyn CryptoRng,
+    ) {
+        let wait = jittered(config.refresh, rng).checked_sub(age).unwrap_or_else(|| below(SOON, rng));
+        let mut due = now + wait;
         if let Some(schedule) = topology.schedule() {
-            let unix = (config.unix_zero + now.since(Instant::ZERO)).as_secs();
             let next = schedule.epoch_start(schedule.rotation_start(topology.rotation_id().saturating_add(1)));
-            if let Some(wait) = next.checked_sub(unix).filter(|wait| *wait > 0) {
-                let spread = Duration::from_millis(u64::from(rng.next_u32()) % 60_000);
-                due = due.min(now + Duration::from_secs(wait) + spread);
+            if let Some(wait) = Duration::from_secs(next).checked_sub(unix) {
+                due = due.min(now + wait + below(limits::ROTATION_SPREAD.min(schedule.epoch_duration / 4), rng));
             }
         }
         self.due = Some(due);
     }
 
-    /// A refresh is wanted before its time: a recipient's gateway is unknown, or the machine slept.
+    /// A refresh is wanted before its time: a recipient's gateway is unknown, the machine slept, nothing comes back.
+    /// Never because of what came in from strangers: they would see in the directory's log whose client it is.
     pub(super) fn hasten(&mut self, now: Instant) {
-        let not_before = self.fetched_at.map_or(now, |at| at + limits::TOPOLOGY_RETRY * 10);
+        let not_before = self.answered.map_or(now, |at| at + limits::TOPOLOGY_RETRY * 10);
         let at = not_before.max(now);
         if self.round.is_none() && self.due.is_some_and(|due| due > at) {
             self.due = Some(at);
@@ -222,7 +253,17 @@ impl Directory {
     }
 
     pub(super) fn age(&self, now: Instant) -> Option<Duration> {
-        self.fetched_at.map(|at| now.since(at))
+        self.taken.map(|(at, age)| now.since(at) + age)
+    }
+
+    /// Why the last round brought nothing, if it did not.
+    pub(super) fn trouble(&self) -> Option<Code> {
+        self.trouble
+    }
+
+    /// The directory asked at present.
+    pub(super) fn url<'a>(&self, config: &'a Config) -> Option<&'a str> {
+        config.directories.get(self.current % config.directories.len().max(1)).map(String::as_str)
     }
 
     /// Which topology it is, counted.
@@ -238,5 +279,13 @@ enum Refused {
 
 /// Between 80 and 120 % of it.
 fn jittered(mean: Duration, rng: &mut dyn CryptoRng) -> Duration {
-    mean * (800 + rng.next_u32() % 401) / 1_000
+    mean * (800_000 + rng.next_u32() % 400_001) / 1_000_000
 }
+
+/// Anything below it.
+fn below(end: Duration, rng: &mut dyn CryptoRng) -> Duration {
+    end * (rng.next_u32() % 1_000_000) / 1_000_000
+}
+
+/// A refresh that is overdue when a client starts waits for up to so long.
+const SOON: Duration = Duration::from_secs(5);

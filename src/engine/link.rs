@@ -1,7 +1,7 @@
 //! The link to the gateway: closed, opening, authenticating, up, backing off.
 //!
-//! The handshake itself is the gateway room's; here are its timeouts, what to do when it fails, and when the link is
-//! believed to be dead although nobody said so.
+//! The handshake itself is the gateway room's; here are its timeouts, and when the link is believed to be dead although
+//! nobody said so. What to do when a link fails is in `recovery.rs`.
 
 use alloc::boxed::Box;
 use alloc::string::String;
@@ -9,54 +9,52 @@ use alloc::vec::Vec;
 
 use rand_core::Rng;
 
+use super::bandwidth::{Bandwidth, PACKET_COST};
 use super::output::{Code, Event, Incoming, LinkId, Phase, Record, Request, State};
 use super::{Engine, PacketFormat};
 use crate::gateway::client::{
-    HandshakeError, LoginFailure, Registered, Registering, Step, login_reply, login_request, negotiate,
+    LoggedIn, LoginFailure, Registered, Registering, Step, login_reply, login_request, negotiate,
 };
 use crate::gateway::frame::TypedError;
 use crate::gateway::{self, ClientText, ServerText};
 use crate::identity::Registration;
 use crate::limits;
-use crate::message::{Address, GatewayId};
+use crate::message::GatewayId;
 use crate::time::{Duration, Instant};
 
 /// The link, and what is remembered between two of them.
 pub(super) struct Link {
-    state: LinkState,
+    pub(super) state: LinkState,
     next_id: u64,
     url: String,
-    /// Attempts in a row that did not lead to traffic.
-    failures: u32,
+    /// The gateway of the present attempt, or the last one, and how far it has come.
+    pub(super) tried: Option<GatewayId>,
+    pub(super) phase: Phase,
+    /// Attempts in a row that did not lead to a link that lasted.
+    pub(super) failures: u32,
     /// Failures of the gateway now tried, while connecting for the first time.
-    gateway_failures: u32,
+    pub(super) gateway_failures: u32,
     /// Gateways that failed while connecting for the first time.
-    refused: Vec<GatewayId>,
+    pub(super) refused: Vec<GatewayId>,
     /// How far this machine's clock is behind the gateway's, seconds.
-    clock_offset: i64,
-    skew_corrected: bool,
-    was_up: bool,
+    pub(super) clock_offset: i64,
+    pub(super) skew_corrected: bool,
+    pub(super) was_up: bool,
+    /// What was said of the loss of the last link.
+    pub(super) told: Option<Code>,
     /// The registration was made in this attempt to connect, and its address never handed out.
-    registered_now: bool,
-    lost_at: Option<Instant>,
+    pub(super) registered_now: bool,
+    pub(super) lost_at: Option<Instant>,
+    /// When the present link came up, or the last one.
+    pub(super) up_since: Instant,
     /// The last time something authentic came back.
     heard: Instant,
     degraded: bool,
-    bandwidth: Bandwidth,
-}
-
-/// Bandwidth as the gateway counts it.
-#[derive(Clone, Copy, Default)]
-struct Bandwidth {
-    /// The gateway refused a packet; nothing leaves until a claim is answered.
-    spent: bool,
-    /// A claim is under way since.
-    claimed: Option<Instant>,
-    not_before: Option<Instant>,
+    pub(super) bandwidth: Bandwidth,
 }
 
 /// A type per state: each holds only what it needs.
-enum LinkState {
+pub(super) enum LinkState {
     /// No link and none wanted yet.
     Closed,
     /// Waiting before the next attempt.
@@ -67,8 +65,8 @@ enum LinkState {
     Negotiating { id: LinkId, gateway: GatewayId, deadline: Instant },
     /// The registration handshake.
     Registering { id: LinkId, gateway: GatewayId, deadline: Instant, handshake: Box<Registering> },
-    /// Sent the login.
-    LoggingIn { id: LinkId, deadline: Instant, version: u8 },
+    /// Sent the login. `latest` is for one whose stored messages keep coming, `earlier` the login time before this one.
+    LoggingIn { id: LinkId, deadline: Instant, latest: Instant, version: u8, earlier: u64 },
     /// Authenticated; waiting for bandwidth.
     Claiming { id: LinkId, deadline: Instant, session: Session },
     /// Traffic flows.
@@ -87,17 +85,21 @@ impl Link {
             state: LinkState::Closed,
             next_id: 0,
             url: String::new(),
+            tried: None,
+            phase: Phase::Gateway,
             failures: 0,
             gateway_failures: 0,
             refused: Vec::new(),
             clock_offset: 0,
             skew_corrected: false,
             was_up: false,
+            told: None,
             registered_now: false,
             lost_at: None,
+            up_since: Instant::ZERO,
             heard: Instant::ZERO,
             degraded: false,
-            bandwidth: Bandwidth::default(),
+            bandwidth: Bandwidth::new(),
         }
     }
 
@@ -117,7 +119,7 @@ impl Link {
         &self.url
     }
 
-    pub(super) fn next_timeout(&self) -> Option<Instant> {
+    pub(super) fn next_timeout(&self, silence: Duration) -> Option<Instant> {
         match &self.state {
             LinkState::Closed => None,
             LinkState::Backoff { until } => Some(*until),
@@ -126,13 +128,16 @@ impl Link {
             | LinkState::Registering { deadline, .. }
             | LinkState::LoggingIn { deadline, .. }
             | LinkState::Claiming { deadline, .. } => Some(*deadline),
-            LinkState::Up { .. } => Some(self.silence_deadline()),
+            LinkState::Up { .. } => {
+                let deadline = self.silence_deadline(silence);
+                Some(self.bandwidth.next_timeout().map_or(deadline, |at| at.min(deadline)))
+            }
         }
     }
 
     /// When the silence next means something: `degraded` first, then the end of the link.
-    fn silence_deadline(&self) -> Instant {
-        self.heard + if self.degraded { limits::SILENCE_DEAD } else { limits::SILENCE_DEGRADED }
+    fn silence_deadline(&self, silence: Duration) -> Instant {
+        self.heard + if self.degraded { silence * limits::SILENCE_DEAD_FACTOR } else { silence }
     }
 
     /// A new attempt to connect: what was before it does not count.
@@ -141,8 +146,9 @@ impl Link {
         self.was_up = false;
     }
 
-    /// After a sleep the link is not believed: it has the time to `degraded` once more to show itself.
-    pub(super) fn slept(&mut self, now: Instant) {
+    /// Something came back, or nothing could: after a sleep, or a while in which nothing left, a link has the time to
+    /// `degraded` once more to show itself.
+    pub(super) fn heard_now(&mut self, now: Instant) {
         self.heard = now;
     }
 }
@@ -155,9 +161,9 @@ impl<P: PacketFormat> Engine<P> {
         if id != link {
             return;
         }
-        self.progress(Phase::Auth);
+        self.link_progress(Phase::Auth);
         self.say(id, &ClientText::SupportedProtocol);
-        self.link.state = LinkState::Negotiating { id, gateway, deadline: now + limits::LINK_AUTH_TIME };
+        self.link.state = LinkState::Negotiating { id, gateway, deadline: now + limits::LINK_ANSWER_TIME };
     }
 
     pub(super) fn link_closed(&mut self, link: LinkId, now: Instant) {
@@ -213,13 +219,16 @@ impl<P: PacketFormat> Engine<P> {
     fn link_text(&mut self, text: ServerText, now: Instant) {
         let state = core::mem::replace(&mut self.link.state, LinkState::Closed);
         match (state, text) {
-            (LinkState::Negotiating { id, gateway, deadline }, ServerText::SupportedProtocol { version }) => {
+            (LinkState::Negotiating { id, gateway, .. }, ServerText::SupportedProtocol { version }) => {
                 match negotiate(version) {
-                    Ok(version) => self.authenticate(id, gateway, deadline, version, now),
+                    Ok(version) => self.authenticate(id, gateway, version, now),
                     Err(_) => self.refuse(id, Code::ProtocolVersion, now),
                 }
             }
             (LinkState::Registering { id, gateway, deadline, handshake }, text) => {
+                // A late answer to the version request is no step, and gives no more time.
+                let is_step = !matches!(text, ServerText::SupportedProtocol { .. });
+                let deadline = if is_step { now + limits::LINK_ANSWER_TIME } else { deadline };
                 match handshake.next(&text, &self.identity.signing) {
                     Ok(Step::Wait(handshake)) => {
                         let handshake = Box::new(handshake);
@@ -234,21 +243,27 @@ impl<P: PacketFormat> Engine<P> {
                         // The gateway counts a registration as a login: the next one needs a later second.
                         let time = self.gateway_unix(now);
                         let url = self.link.url.clone();
-                        let Registered { shared, version, .. } = registered;
+                        let Registered { shared, version, upgrade_mode } = registered;
                         self.save_registration(Registration { gateway, url, shared, last_login: time });
                         self.link.registered_now = true;
                         self.own = self.identity.address(gateway).ok();
-                        self.authenticated(id, deadline, Session { version }, 0, now);
+                        self.authenticated(id, Session { version }, LoggedIn { bandwidth: 0, upgrade_mode }, now);
                     }
-                    Err(error) => self.handshake_failed(id, error, now),
+                    Err(error) => self.handshake_failed(id, error, 0, now),
                 }
             }
-            (LinkState::LoggingIn { id, deadline, version }, text) => match login_reply(&text) {
-                None => self.link.state = LinkState::LoggingIn { id, deadline, version },
-                Some(Ok(login)) => self.authenticated(id, deadline, Session { version }, login.bandwidth, now),
-                Some(Err(error)) => self.handshake_failed(id, error, now),
+            (LinkState::LoggingIn { id, deadline, latest, version, earlier }, text) => match login_reply(&text) {
+                None => self.link.state = LinkState::LoggingIn { id, deadline, latest, version, earlier },
+                Some(Ok(login)) => self.authenticated(id, Session { version }, login, now),
+                Some(Err(error)) => self.handshake_failed(id, error, earlier, now),
             },
-            (LinkState::Claiming { id, session, .. }, ServerText::Bandwidth { .. }) => self.up(id, session, now),
+            (LinkState::Claiming { id, session, .. }, ServerText::Bandwidth { available_total, upgrade_mode }) => {
+                if upgrade_mode || available_total >= PACKET_COST {
+                    self.up(id, session, upgrade_mode, now);
+                } else {
+                    self.refuse(id, Code::BandwidthExhausted, now);
+                }
+            }
             (LinkState::Claiming { id, .. }, ServerText::Error { message }) => {
                 let failure = LoginFailure::from_message(&message);
                 let code =
@@ -267,26 +282,14 @@ impl<P: PacketFormat> Engine<P> {
 
     fn up_text(&mut self, text: ServerText, now: Instant) {
         match text {
-            ServerText::Send { remaining_bandwidth, .. } => self.bandwidth_seen(remaining_bandwidth, now),
-            ServerText::Bandwidth { available_total, .. } => {
-                self.link.bandwidth.claimed = None;
-                self.link.bandwidth.spent = false;
-                self.bandwidth_seen(available_total, now);
+            ServerText::Send { remaining_bandwidth, upgrade_mode } => {
+                self.packet_taken(remaining_bandwidth, upgrade_mode, now);
             }
-            ServerText::TypedError { error: TypedError::OutOfBandwidth { .. } } => {
-                // The packet was discarded; it goes again when its ack is missed.
-                self.link.bandwidth.spent = true;
-                self.claim_bandwidth(now);
+            ServerText::Bandwidth { available_total, upgrade_mode } => {
+                self.bandwidth_granted(available_total, upgrade_mode, now);
             }
-            ServerText::Error { message } => {
-                if self.link.bandwidth.claimed.take().is_some()
-                    && LoginFailure::from_message(&message) == LoginFailure::Credentials
-                {
-                    self.break_link(Code::BandwidthExhausted, now);
-                } else {
-                    self.stats.dropped.frame += 1;
-                }
-            }
+            ServerText::TypedError { error: TypedError::OutOfBandwidth { .. } } => self.packet_refused(now),
+            ServerText::Error { message } => self.request_failed(&message, now),
             _ => {}
         }
     }
@@ -305,7 +308,8 @@ impl<P: PacketFormat> Engine<P> {
     }
 
     pub(super) fn link_timeout(&mut self, now: Instant) {
-        if self.link.next_timeout().is_none_or(|at| at > now) {
+        let silence = self.silence();
+        if self.link.next_timeout(silence).is_none_or(|at| at > now) {
             return;
         }
         match &self.link.state {
@@ -316,23 +320,64 @@ impl<P: PacketFormat> Engine<P> {
             | LinkState::Registering { .. }
             | LinkState::LoggingIn { .. }
             | LinkState::Claiming { .. } => self.break_link(Code::GatewayTimeout, now),
-            LinkState::Up { .. } if self.link.degraded => self.break_link(Code::GatewayTimeout, now),
             LinkState::Up { .. } => {
-                self.link.degraded = true;
-                self.enter(State::Degraded, Some(Code::GatewayTimeout));
+                self.bandwidth_timeout(now);
+                if self.session.is_some() && self.link.silence_deadline(silence) <= now {
+                    self.silent_too_long(now);
+                }
             }
         }
     }
 
+    /// Nothing came back for a while, although each packet, real or cover, brings back at least an ack.
+    fn silent_too_long(&mut self, now: Instant) {
+        if self.is_held(now) {
+            self.link.heard_now(now);
+        } else if let Some(code) = self.no_echo(now) {
+            // Another link would be as silent.
+            self.link.heard_now(now);
+            self.link.degraded = true;
+            self.enter(State::Degraded, Some(code));
+            self.directory.hasten(now);
+        } else if self.link.degraded {
+            // Perhaps it was not the link.
+            self.directory.hasten(now);
+            self.break_link(Code::GatewayTimeout, now);
+        } else {
+            self.link.degraded = true;
+            self.enter(State::Degraded, Some(Code::GatewayTimeout));
+        }
+    }
+
+    /// How long nothing may come back before it means something: where the user wants few packets or long delays, longer.
+    pub(super) fn silence(&self) -> Duration {
+        let traffic = &self.config.traffic;
+        let gap = if traffic.danger_no_pacing { traffic.loop_cover } else { traffic.slot.min(traffic.loop_cover) };
+        // With 20 packets expected, none in e²⁰ times comes by chance.
+        limits::SILENCE_DEGRADED.max(gap * 20 + (traffic.hop_delay + traffic.ack_delay) * 10)
+    }
+
     /// Something authentic came back.
     pub(super) fn heard(&mut self, now: Instant) {
-        self.link.heard = now;
-        if self.session.is_some() {
-            self.link.failures = 0;
-            if self.link.degraded {
-                self.link.degraded = false;
-                self.enter(State::Ready, None);
-            }
+        self.link.heard_now(now);
+        if let LinkState::LoggingIn { deadline, latest, .. } = &mut self.link.state {
+            // Stored messages come before the answer, and there may be many.
+            *deadline = (now + limits::LINK_ANSWER_TIME).min(*latest);
+        }
+        if core::mem::take(&mut self.link.degraded) {
+            self.enter_linked();
+        }
+    }
+
+    /// The state of a client whose link is up.
+    pub(super) fn enter_linked(&mut self) {
+        if self.session.is_none() || self.link.degraded {
+            return;
+        }
+        if self.is_gateway_gone() {
+            self.enter(State::Degraded, Some(Code::GatewayGone));
+        } else {
+            self.enter(State::Ready, None);
         }
     }
 
@@ -343,7 +388,8 @@ impl<P: PacketFormat> Engine<P> {
         let id = LinkId(self.link.next_id);
         self.link.next_id += 1;
         self.link.url.clone_from(&url);
-        self.progress(Phase::Gateway);
+        self.link.tried = Some(gateway);
+        self.link_progress(Phase::Gateway);
         self.link.state = LinkState::Opening { id, gateway, deadline: now + limits::LINK_OPEN_TIME };
         self.requests.push_back(Request::OpenLink { link: id, url });
     }
@@ -389,18 +435,20 @@ impl<P: PacketFormat> Engine<P> {
         open.into_iter().nth(at)
     }
 
-    fn authenticate(&mut self, id: LinkId, gateway: GatewayId, deadline: Instant, version: u8, now: Instant) {
+    fn authenticate(&mut self, id: LinkId, gateway: GatewayId, version: u8, now: Instant) {
         let unix = self.gateway_unix(now);
+        let deadline = now + limits::LINK_ANSWER_TIME;
         match &mut self.registration {
             Some(known) => {
                 // Logins of one client have different seconds, also over a reload: the gateway insists.
                 let time = known.next_login(unix);
-                known.last_login = time;
+                let earlier = core::mem::replace(&mut known.last_login, time);
                 let text = login_request(&self.identity.signing, &known.shared, version, time, &mut *self.rng);
                 let bytes = known.to_bytes();
                 self.requests.push_back(Request::Save { record: Record::Registration, bytes });
                 self.say(id, &text);
-                self.link.state = LinkState::LoggingIn { id, deadline, version };
+                let latest = now + limits::LINK_LOGIN_TIME;
+                self.link.state = LinkState::LoggingIn { id, deadline, latest, version, earlier };
             }
             None => {
                 let (handshake, text) = Registering::start(&self.identity.signing, gateway, version, &mut *self.rng);
@@ -410,23 +458,25 @@ impl<P: PacketFormat> Engine<P> {
         }
     }
 
-    fn authenticated(&mut self, id: LinkId, deadline: Instant, session: Session, bandwidth: i64, now: Instant) {
+    fn authenticated(&mut self, id: LinkId, session: Session, login: LoggedIn, now: Instant) {
         self.link.skew_corrected = false;
-        if bandwidth < gateway::BANDWIDTH_REFILL {
-            self.progress(Phase::Bandwidth);
+        if login.bandwidth < gateway::BANDWIDTH_REFILL && !login.upgrade_mode {
+            self.link_progress(Phase::Bandwidth);
             self.say(id, &ClientText::ClaimFreeTestnetBandwidth);
-            self.link.state = LinkState::Claiming { id, deadline, session };
+            self.link.state = LinkState::Claiming { id, deadline: now + limits::LINK_ANSWER_TIME, session };
         } else {
-            self.up(id, session, now);
+            self.up(id, session, login.upgrade_mode, now);
         }
     }
 
-    fn up(&mut self, id: LinkId, session: Session, now: Instant) {
+    fn up(&mut self, id: LinkId, session: Session, unmetered: bool, now: Instant) {
         self.link.state = LinkState::Up { id };
-        self.link.bandwidth = Bandwidth::default();
-        self.link.heard = now;
+        self.link.phase = Phase::Network;
+        self.link.up_since = now;
+        self.link.heard_now(now);
         self.link.degraded = false;
         self.link.registered_now = false;
+        self.begin_bandwidth(unmetered, now);
         self.session = Some(session);
         self.sealing_failed = false;
         self.thaw(now);
@@ -439,7 +489,7 @@ impl<P: PacketFormat> Engine<P> {
                 self.events.push_back(Event::Ready { address });
             }
         }
-        self.enter(State::Ready, None);
+        self.enter_linked();
     }
 
     /// The clocks of acks and messages go on. What left just before the link broke goes again soon.
@@ -452,181 +502,19 @@ impl<P: PacketFormat> Engine<P> {
         }
     }
 
-    // ── the way down ─────────────────────────────────────────────────────────────────────────────────────────────
-
-    fn handshake_failed(&mut self, id: LinkId, error: HandshakeError, now: Instant) {
-        match error {
-            HandshakeError::Refused(failure) => self.login_failed(id, failure, now),
-            HandshakeError::Version(_) => self.refuse(id, Code::ProtocolVersion, now),
-            _ => self.refuse(id, Code::GatewayRefused, now),
-        }
-    }
-
-    fn login_failed(&mut self, id: LinkId, failure: LoginFailure, now: Instant) {
-        match failure {
-            // The address stays: identity and gateway are the same, only the shared key is made anew.
-            LoginFailure::NotRegistered | LoginFailure::KeysDiffer if self.registration.is_some() => {
-                let gateway = self.registration.take().map(|known| known.gateway);
-                self.config.gateway = self.config.gateway.or(gateway);
-                self.requests.push_back(Request::Forget { record: Record::Registration });
-                self.retry(id, Code::AuthRefused, Duration::ZERO, now);
-            }
-            LoginFailure::Stale | LoginFailure::TimestampUsed => {
-                self.retry(id, Code::AuthRefused, Duration::from_secs(1), now);
-            }
-            LoginFailure::ClockSkew { server_unix: Some(server) } if !self.link.skew_corrected => {
-                self.link.clock_offset = server as i64 - self.unix(now) as i64;
-                self.link.skew_corrected = true;
-                self.retry(id, Code::ClockSkew, Duration::ZERO, now);
-            }
-            LoginFailure::ClockSkew { .. } => self.refuse(id, Code::ClockSkew, now),
-            LoginFailure::Version => self.refuse(id, Code::ProtocolVersion, now),
-            LoginFailure::Credentials => self.refuse(id, Code::BandwidthExhausted, now),
-            LoginFailure::AlreadyConnected => self.retry(id, Code::AuthRefused, Duration::from_secs(2), now),
-            _ => self.refuse(id, Code::AuthRefused, now),
-        }
-    }
-
-    /// Closes the link and tries the same again after exactly this time, as long as that is not hopeless.
-    fn retry(&mut self, id: LinkId, code: Code, wait: Duration, now: Instant) {
-        self.requests.push_back(Request::CloseLink { link: id });
-        self.lose_link(code, now);
-        if let LinkState::Backoff { until } = &mut self.link.state {
-            *until = now + wait;
-        }
-    }
-
-    /// The gateway said no.
-    fn refuse(&mut self, id: LinkId, code: Code, now: Instant) {
-        self.requests.push_back(Request::CloseLink { link: id });
-        self.lose_link(code, now);
-    }
-
-    /// The link is of no use any more.
-    fn break_link(&mut self, code: Code, now: Instant) {
-        if let Some(id) = self.link.id() {
-            self.refuse(id, code, now);
-        }
-    }
-
-    fn lose_link(&mut self, code: Code, now: Instant) {
-        let own = self.own.as_ref().map(Address::gateway);
-        let (was_up, phase, gateway) = match &self.link.state {
-            LinkState::Up { .. } => (true, Phase::Network, None),
-            LinkState::Claiming { .. } => (false, Phase::Bandwidth, own),
-            LinkState::Opening { gateway, .. } => (false, Phase::Gateway, Some(*gateway)),
-            LinkState::Negotiating { gateway, .. } | LinkState::Registering { gateway, .. } => {
-                (false, Phase::Auth, Some(*gateway))
-            }
-            _ => (false, Phase::Auth, own),
-        };
-        self.session = None;
-        self.pacing.stop();
-        self.controls.clear();
-        self.drop_ahead();
-        if was_up {
-            self.frozen_since = Some(now);
-            self.link.lost_at = Some(now);
-        }
-        self.link.failures = self.link.failures.saturating_add(1);
-        self.link.state = LinkState::Backoff { until: now + self.backoff() };
-        if self.link.was_up {
-            self.enter(State::Reconnecting, Some(code));
-            if self.config.reconnect.max_attempts.is_some_and(|max| self.link.failures > max) {
-                self.fail(code, phase);
-            }
-        } else {
-            self.first_connection_failed(code, phase, gateway, now);
-        }
-    }
-
-    /// While connecting for the first time: the same gateway a few times, then another one where the user named none
-    /// and there is no address to lose.
-    fn first_connection_failed(&mut self, code: Code, phase: Phase, gateway: Option<GatewayId>, now: Instant) {
-        self.link.gateway_failures += 1;
-        let hopeless = matches!(code, Code::BandwidthExhausted | Code::ProtocolVersion | Code::MixedContent);
-        if !hopeless && self.link.gateway_failures < limits::CONNECT_ATTEMPTS {
-            return;
-        }
-        let may_move = self.config.gateway.is_none() && self.registration_is_new();
-        self.link.gateway_failures = 0;
-        if let Some(gateway) = gateway.filter(|_| may_move) {
-            self.link.refused.push(gateway);
-            let others = self.topology.as_ref().is_some_and(|topology| {
-                topology
-                    .gateways()
-                    .any(|node| !self.link.refused.contains(&node.id) && node.url(self.config.secure_page).is_some())
-            });
-            if others && (self.link.refused.len() as u32) < limits::GATEWAYS_TRIED_MAX {
-                if self.registration.take().is_some() {
-                    self.own = None;
-                    self.requests.push_back(Request::Forget { record: Record::Registration });
-                }
-                self.link.state = LinkState::Backoff { until: now };
-                return;
-            }
-        }
-        self.fail(code, phase);
-    }
-
-    /// Whether giving up this registration costs nobody an address: there is none, or it was made in this attempt and
-    /// never seen by anyone.
-    fn registration_is_new(&self) -> bool {
-        self.registration.is_none() || self.link.registered_now
-    }
-
-    /// Between half and one and a half of a wait that doubles with each failure.
-    fn backoff(&mut self) -> Duration {
-        let exponent = self.link.failures.saturating_sub(1).min(16);
-        let wait = (self.config.reconnect.min * (1 << exponent)).min(self.config.reconnect.max);
-        wait * (500 + self.rng.next_u32() % 1_001) / 1_000
-    }
-
-    /// Closes whatever link there is; nothing more is tried.
-    pub(super) fn link_shut(&mut self) {
-        if let Some(link) = self.link.id() {
-            self.requests.push_back(Request::CloseLink { link });
-        }
-        self.link.state = LinkState::Closed;
-        self.link.gateway_failures = 0;
-        self.link.refused.clear();
-        self.session = None;
-        self.pacing.stop();
-        self.controls.clear();
-        self.drop_ahead();
-        if self.frozen_since.is_none() {
-            self.frozen_since = Some(self.now);
-        }
-    }
-
-    // ── bandwidth ────────────────────────────────────────────────────────────────────────────────────────────────
-
-    fn bandwidth_seen(&mut self, remaining: i64, now: Instant) {
-        if remaining < gateway::BANDWIDTH_REFILL {
-            self.claim_bandwidth(now);
-        }
-    }
-
-    /// One claim at a time, and not more than one in a while: the gateway's numbers are not to make us hammer it.
-    fn claim_bandwidth(&mut self, now: Instant) {
-        let bandwidth = &mut self.link.bandwidth;
-        if bandwidth.claimed.is_some() || bandwidth.not_before.is_some_and(|at| at > now) {
-            return;
-        }
-        bandwidth.claimed = Some(now);
-        bandwidth.not_before = Some(now + limits::BANDWIDTH_CLAIM_GAP);
-        if let Some(id) = self.link.id() {
-            self.say(id, &ClientText::ClaimFreeTestnetBandwidth);
-        }
-    }
-
-    pub(super) fn bandwidth_spent(&self) -> bool {
-        self.link.bandwidth.spent
-    }
-
     // ── small things ─────────────────────────────────────────────────────────────────────────────────────────────
 
-    fn say(&mut self, link: LinkId, text: &ClientText) {
+    fn link_progress(&mut self, phase: Phase) {
+        self.link.phase = phase;
+        self.progress(phase);
+    }
+
+    /// Whether connecting has not got as far as a gateway.
+    pub(super) fn link_waits_for_topology(&self) -> bool {
+        self.state == State::Connecting && matches!(self.link.state, LinkState::Closed)
+    }
+
+    pub(super) fn say(&mut self, link: LinkId, text: &ClientText) {
         self.controls.push_back((link, text.to_text()));
     }
 
@@ -635,13 +523,20 @@ impl<P: PacketFormat> Engine<P> {
         self.registration = Some(registration);
     }
 
-    fn unix(&self, now: Instant) -> u64 {
+    /// What time it is by this machine's clock, in seconds since 1970.
+    pub(super) fn unix(&self, now: Instant) -> u64 {
         (self.config.unix_zero + now.since(Instant::ZERO)).as_secs()
     }
 
-    /// The gateway's clock, as far as it is known.
+    /// What time it is by the gateway's clock, as far as it is known, since 1970.
+    pub(super) fn gateway_time(&self, now: Instant) -> Duration {
+        let ours = self.config.unix_zero + now.since(Instant::ZERO);
+        let offset = Duration::from_secs(self.link.clock_offset.unsigned_abs());
+        if self.link.clock_offset < 0 { ours.saturating_sub(offset) } else { ours + offset }
+    }
+
     fn gateway_unix(&self, now: Instant) -> u64 {
-        self.unix(now).saturating_add_signed(self.link.clock_offset)
+        self.gateway_time(now).as_secs()
     }
 }
 

@@ -14,6 +14,7 @@
 //!    the user has something to say.
 //! 8. Frames and closures of an older link change nothing.
 
+mod bandwidth;
 mod bounds;
 mod config;
 mod conversations;
@@ -22,9 +23,11 @@ mod forge;
 mod format;
 mod inbound;
 mod link;
+mod network;
 mod outbound;
 mod output;
 mod pacing;
+mod recovery;
 mod replies;
 mod rtt;
 mod stats;
@@ -51,12 +54,12 @@ pub use stats::{Dropped, ReceivedCount, Sent, Stats};
 use crate::identity::{Identity, Registration};
 use crate::limits;
 use crate::message::{Address, Budget, Reassembler, SenderTag};
-use crate::sphinx::RotationTag;
 use crate::time::{Duration, Instant};
 use crate::topology::{GatewayNode, Topology};
 
-use directory::{Directory, Outcome};
+use directory::Directory;
 use link::{Link, Session};
+use network::{Grace, Stored};
 use outbound::{Missed, Outbound};
 use pacing::{Pacing, Stream};
 use rtt::RttEstimate;
@@ -83,6 +86,9 @@ pub struct Engine<P: PacketFormat = Sphinx> {
     own: Option<Address>,
     topology: Option<Topology>,
     directory: Directory,
+    /// The topology before, while its keys still work.
+    grace: Option<Grace>,
+    stored: Stored,
     /// Topologies in a row without our gateway.
     gateway_missing: u32,
     closing: Option<Closing>,
@@ -105,8 +111,6 @@ pub struct Engine<P: PacketFormat = Sphinx> {
     pushed_out_reported: (u64, u64),
     replies: replies::Replies,
     conversations: conversations::Conversations,
-    /// The rotation that ended, and when what was made for it dies.
-    ended_rotation: Option<(RotationTag, Instant)>,
 
     // what is said
     requests: VecDeque<Request>,
@@ -155,6 +159,8 @@ impl<P: PacketFormat> Engine<P> {
             own,
             topology: None,
             directory: Directory::new(),
+            grace: None,
+            stored: Stored::default(),
             gateway_missing: 0,
             closing: None,
             pacing,
@@ -170,7 +176,6 @@ impl<P: PacketFormat> Engine<P> {
             pushed_out_reported: (0, 0),
             replies: replies::Replies::default(),
             conversations: conversations::Conversations::default(),
-            ended_rotation: None,
             requests: VecDeque::new(),
             events: VecDeque::new(),
             wants_room: false,
@@ -198,11 +203,7 @@ impl<P: PacketFormat> Engine<P> {
             self.fail(Code::MixedContent, Phase::Topology);
             return;
         }
-        match self.directory.read_document(&self.config, now) {
-            Some(Ok(topology)) => self.new_topology(topology, now),
-            Some(Err(code)) => self.fail(code, Phase::Topology),
-            None => self.refresh_topology(),
-        }
+        self.first_topology(now);
     }
 
     /// Accepts a message. It is copied; sealing happens at the slots.
@@ -340,21 +341,7 @@ impl<P: PacketFormat> Engine<P> {
         if matches!(self.state, State::Idle | State::Closed) {
             return;
         }
-        match self.directory.handle(id, answer, (&self.config, self.topology.as_ref()), now, &mut *self.rng) {
-            Outcome::Waiting => {}
-            Outcome::Again => {
-                let fetches = self.directory.retry_round(&self.config);
-                self.requests.extend(fetches.into_iter().map(|(id, url)| Request::Fetch { id, url }));
-            }
-            Outcome::New(topology) => self.new_topology(topology, now),
-            Outcome::Failed(code) => {
-                self.stats.dropped.topology += u64::from(code == Code::DirectoryInvalid);
-                let tries = limits::CONNECT_ATTEMPTS.saturating_mul(self.config.directories.len() as u32);
-                if self.topology.is_none() && self.directory.failures() >= tries {
-                    self.fail(code, Phase::Topology);
-                }
-            }
-        }
+        self.directory_answered(id, answer, now);
     }
 
     /// The time of the last [`Self::poll_timeout`] has come.
@@ -393,7 +380,7 @@ impl<P: PacketFormat> Engine<P> {
             self.stats.bytes_out += text.len() as u64;
             return Some(Frame { link, data: Outgoing::Text(text) });
         }
-        let link = self.link.id()?;
+        let link = self.link.id().filter(|_| !self.is_held(now))?;
         let ready = self.outgoing.pop_front().or_else(|| self.next_unpaced(now))?;
         Some(self.hand_out(ready, link, now))
     }
@@ -425,12 +412,12 @@ impl<P: PacketFormat> Engine<P> {
             acks,
             self.outbound.next_message_deadline(up),
             peers,
-            self.link.next_timeout(),
+            self.link.next_timeout(self.silence()),
             self.directory.due(),
             self.reassembler.next_deadline().filter(|_| up),
             self.replies.next_sweep(),
             self.conversations.next_sweep(),
-            self.ended_rotation.map(|(_, at)| at),
+            self.grace.as_ref().map(Grace::until),
             self.closing.filter(|closing| !closing.done).map(|closing| closing.deadline),
         ]
         .into_iter()
@@ -488,7 +475,7 @@ impl<P: PacketFormat> Engine<P> {
         if now.since(self.now) >= limits::SLEEP_GAP && self.session.is_some() {
             let late = self.poll_timeout().map_or(Duration::ZERO, |asked| now.since(asked.max(self.now)));
             if late >= limits::SLEEP_GAP {
-                self.link.slept(now);
+                self.link.heard_now(now);
                 self.drop_ahead();
                 self.paused(late);
                 self.directory.hasten(now);
@@ -506,69 +493,6 @@ impl<P: PacketFormat> Engine<P> {
         for key in self.outbound.begin_anew(pause) {
             self.give_up(key, Code::Timeout, Phase::Network);
         }
-    }
-
-    fn refresh_topology(&mut self) {
-        let fetches = self.directory.begin(&self.config);
-        self.requests.extend(fetches.into_iter().map(|(id, url)| Request::Fetch { id, url }));
-    }
-
-    fn new_topology(&mut self, topology: Topology, now: Instant) {
-        // A topology that has lost our gateway is of no use: no ack and no reply could come back. The old one is good
-        // for a while yet; the address is kept, and moving is for the user to decide.
-        let lost = self.own.as_ref().is_some_and(|own| topology.gateway(&own.gateway()).is_none());
-        if lost && self.topology.is_some() {
-            self.gateway_missing += 1;
-            if self.gateway_missing >= limits::GATEWAY_MISSING_MAX {
-                self.enter(State::Degraded, Some(Code::GatewayGone));
-            }
-            return;
-        }
-        self.gateway_missing = 0;
-        if let Some(old) = &self.topology {
-            let (from, to) = (old.rotation_id(), topology.rotation_id());
-            if from != to {
-                let tag = old.rotation();
-                // What was made for the old rotation works for one more epoch.
-                let epoch = topology.schedule().map_or(replies::EPOCH_DEFAULT, |schedule| schedule.epoch_duration);
-                self.rotated(tag, to.wrapping_sub(from) == 1, epoch, now);
-            }
-        }
-        self.topology = Some(topology);
-        self.drop_ahead();
-        self.outbound.unpark_all(self.directory.generation());
-        self.link_new_topology(now);
-    }
-
-    /// The nodes have new keys. With the next ones in line those before work on for an epoch; otherwise more than one
-    /// rotation has passed unseen, and nothing that was made before is of use.
-    fn rotated(&mut self, ended: RotationTag, next_in_line: bool, epoch: Duration, now: Instant) {
-        if let Some((earlier, _)) = self.ended_rotation.take() {
-            self.end_rotation(Some(earlier));
-        }
-        self.conversations.rotated();
-        self.outbound.drop_surbs();
-        if next_in_line {
-            self.ended_rotation = Some((ended, now + epoch));
-            self.replies.rotated(epoch, self.config.ask_for_more, now, &mut *self.rng);
-        } else {
-            self.end_rotation(None);
-        }
-    }
-
-    fn end_rotation(&mut self, ended: Option<RotationTag>) {
-        self.stats.dropped.surb += u64::from(self.replies.end_rotation(ended));
-    }
-
-    /// Which tags packets can travel under now, with the ack that has the tag of the packet that brings it.
-    fn usable_rotations(&self) -> impl Fn(RotationTag) -> bool + use<P> {
-        let (present, ended) = (self.rotation(), self.ended_rotation.map(|(tag, _)| tag));
-        let unknown = RotationTag::Unknown;
-        move |tag| present == unknown || tag == unknown || tag == present || Some(tag) == ended
-    }
-
-    fn rotation(&self) -> RotationTag {
-        self.topology.as_ref().map_or(RotationTag::Unknown, Topology::rotation)
     }
 
     /// Time with the link up, and what the fragments before it need at the present pace.
@@ -608,9 +532,7 @@ impl<P: PacketFormat> Engine<P> {
         }
         self.stats.dropped.surb += u64::from(self.replies.expire(now));
         self.conversations.expire(now);
-        if let Some((tag, _)) = self.ended_rotation.take_if(|(_, at)| *at <= now) {
-            self.end_rotation(Some(tag));
-        }
+        self.end_grace(now);
         self.report_evictions();
     }
 

@@ -389,6 +389,17 @@ impl Outbound {
         }
     }
 
+    /// The gateway threw the fragment's packet away: it goes again at once.
+    pub(super) fn refused(&mut self, key: FragmentKey) {
+        let Some((id, message)) = self.id_of(key).zip(self.messages.get(&key.message)) else { return };
+        let Some(flight) = self.in_flight.remove(&id) else { return };
+        self.ack_deadlines.remove(&(flight.deadline, id));
+        if let Some(load) = load_of(&mut self.backlogs, message) {
+            load.in_flight -= 1;
+        }
+        self.put_back(key);
+    }
+
     pub(super) fn id_of(&self, key: FragmentKey) -> Option<FragmentId> {
         match &self.messages.get(&key.message)?.stage {
             Stage::Split(fragments) => fragments.id(key.index),

@@ -95,7 +95,7 @@ pub enum Request {
     Save {
         /// Which.
         record: Record,
-        /// Its bytes; they hold secrets.
+        /// Its bytes; they may hold secrets.
         bytes: Zeroizing<Vec<u8>>,
     },
 }
@@ -107,6 +107,8 @@ pub enum Record {
     Identity,
     /// The gateway, the key shared with it, the last login time.
     Registration,
+    /// The topology last used. No secret, and nothing is lost with it but a fetch.
+    Topology,
 }
 
 /// Why a fetch brought nothing.

@@ -390,9 +390,6 @@ fn set_timer(timers: &mut TableSet<(Instant, SenderTag)>, tag: SenderTag, peer: 
     }
 }
 
-/// Rotations overlap by one epoch; this stands in where the directory does not say how long one is.
-pub(super) const EPOCH_DEFAULT: Duration = Duration::from_secs(3600);
-
 /// SURBs of our own, made ahead of need and one at a time, so that a message that carries twenty does not delay the
 /// slot it is sealed for.
 #[derive(Default)]

@@ -5,6 +5,7 @@ use core::marker::PhantomData;
 
 use super::config::Traffic;
 use super::forge::{Forge, SealError, Sealed};
+use super::network::topology_for;
 use super::outbound::Next;
 use super::output::{Code, Event, Frame, LinkId, Outgoing, Phase};
 use super::pacing::Stream;
@@ -17,6 +18,7 @@ use crate::limits;
 use crate::message::{
     Content, Fragments, MessageError, Repliable, ReplySurb, SET_FRAGMENTS_MAX, SenderTag, SurbList, fragment_count,
 };
+use crate::sphinx::RotationTag;
 use crate::time::{Duration, Instant};
 
 /// A frame that is ready to leave.
@@ -52,7 +54,7 @@ impl<P: PacketFormat> Engine<P> {
             let due = self.pacing.take_due(stream, now);
             self.stats.dropped.slot += due.forgotten;
             for _ in 0..due.now {
-                if self.outgoing.len() >= limits::OUTGOING_COUNT_MAX || self.bandwidth_spent() {
+                if self.outgoing.len() >= limits::OUTGOING_COUNT_MAX || self.is_held(now) {
                     // The link takes nothing: real and cover packets are skipped alike, so that the rate does not
                     // depend on what is waiting.
                     self.stats.dropped.slot += 1;
@@ -164,7 +166,7 @@ impl<P: PacketFormat> Engine<P> {
 
     /// The next frame while pacing is off: as soon as the link takes it, and only what the user wants to send.
     pub(super) fn next_unpaced(&mut self, now: Instant) -> Option<Ready> {
-        if !self.config.traffic.danger_no_pacing || self.session.is_none() || self.bandwidth_spent() {
+        if !self.config.traffic.danger_no_pacing || self.session.is_none() {
             return None;
         }
         // One was made for a slot when pacing went off.
@@ -178,6 +180,7 @@ impl<P: PacketFormat> Engine<P> {
     /// Hands a frame out: from now on its fragment is in flight.
     pub(super) fn hand_out(&mut self, ready: Ready, link: LinkId, now: Instant) -> Frame {
         self.stats.bytes_out += ready.data.len() as u64;
+        self.link.bandwidth.left(ready.inside.map(|inside| inside.key));
         match ready.inside {
             None => self.stats.sent.cover += 1,
             Some(inside) => self.left(inside, now),
@@ -217,6 +220,11 @@ impl<P: PacketFormat> Engine<P> {
 
     /// Seals the next fragment that can be sent, cutting and parking messages on the way.
     fn seal_next(&mut self, now: Instant) -> Option<(Sealed, Inside)> {
+        if self.is_outlived(now) {
+            // Nothing real is sent with keys that are gone. Where only our clock is wrong, an answer says so.
+            self.directory.hasten(now);
+            return None;
+        }
         let window = self.window.len(!self.config.traffic.danger_no_pacing);
         let mut deferred = 0;
         loop {
@@ -250,7 +258,11 @@ impl<P: PacketFormat> Engine<P> {
         let (result, over_surb) = match &to {
             Target::Address(address) => (self.forge()?.for_address(address, id, &fragment), false),
             Target::Tag(tag) => match self.take_surb(*tag, for_request, now) {
-                Stock::Surb(held) => (self.forge()?.over_surb(*held, id, &fragment), true),
+                Stock::Surb(held) => {
+                    // The ack travels under the tag of the packet that brings it, so it needs keys of that rotation.
+                    let mut forge = self.forge_for(held.rotation)?;
+                    (forge.over_surb(*held, id, &fragment), true)
+                }
                 Stock::Waiting if for_request => {
                     // Without SURBs nothing can be asked. An answer to what left before may still come.
                     self.remove(key.message, false);
@@ -478,8 +490,12 @@ impl<P: PacketFormat> Engine<P> {
     }
 
     pub(super) fn forge(&mut self) -> Option<Forge<'_, P>> {
+        self.forge_for(RotationTag::Unknown)
+    }
+
+    fn forge_for(&mut self, rotation: RotationTag) -> Option<Forge<'_, P>> {
         Some(Forge {
-            topology: self.topology.as_ref()?,
+            topology: topology_for(self.topology.as_ref()?, self.grace.as_ref(), rotation)?,
             ack_key: &self.identity.ack,
             own: self.own.as_ref()?,
             traffic: &self.config.traffic,

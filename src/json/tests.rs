@@ -1,6 +1,5 @@
 //! What is JSON and what is not, held against an established reader.
 
-use alloc::string::ToString;
 use alloc::{format, vec};
 
 use super::*;
@@ -187,7 +186,7 @@ fn what_is_written_can_be_read() {
     assert_eq!(serde_json::from_str::<serde_json::Value>(&text).unwrap(), expected);
     assert_eq!(object(&[]), "{}");
     let cut: Vec<_> = (0..text.len()).filter(|at| is_json(&text.as_bytes()[..*at])).collect();
-    assert_eq!(cut, [0; 0], "{}", text.to_string());
+    assert_eq!(cut, [0; 0], "{text}");
 }
 
 #[test]

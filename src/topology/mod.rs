@@ -14,6 +14,7 @@ mod build;
 mod document;
 mod node;
 mod policy;
+mod record;
 mod route;
 mod schedule;
 #[cfg(test)]

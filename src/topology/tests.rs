@@ -504,6 +504,41 @@ fn a_document_is_checked_like_an_answer() {
     assert_eq!(read(&weak, &private()).unwrap_err(), TopologyError::LayerTooSmall(1));
 }
 
+#[test]
+fn a_record_says_the_same_as_the_answers() {
+    let mut network = Network::new();
+    network.node(2)["ip_addresses"] = json!(["2001:db8::2", "198.51.100.2"]);
+    network.node(10)["entry"] = json!({ "hostname": "Gate.example.org", "ws_port": 9000, "wss_port": 9001 });
+    network.node(11)["ip_addresses"] = json!(["198.51.100.11", "2001:db8::11"]);
+    let mut no_schedule = network.read(&Policy::default()).unwrap();
+    no_schedule.schedule = None;
+    no_schedule.refreshed_at = None;
+    no_schedule.rotation_id = u32::MAX;
+    let hand_made = Topology::from_document(document().to_string().as_bytes(), &private()).unwrap();
+    for topology in [network.read(&Policy::default()).unwrap(), no_schedule, hand_made] {
+        let read = Topology::from_record(&topology.to_record()).unwrap();
+        assert_eq!((read.epoch, read.rotation_id, read.refreshed_at), {
+            (topology.epoch, topology.rotation_id, topology.refreshed_at)
+        });
+        assert_eq!((read.schedule, &read.layers), (topology.schedule, &topology.layers));
+        assert!(read.gateways.iter().eq(topology.gateways.iter()));
+    }
+    // About a hundred bytes for each node.
+    assert!(network.read(&Policy::default()).unwrap().to_record().len() < 12 * 110);
+}
+
+#[test]
+fn a_record_with_any_bit_flipped_or_cut_off_is_none() {
+    let whole = Network::new().read(&Policy::default()).unwrap().to_record();
+    for at in 0..whole.len() {
+        let mut damaged = whole.clone();
+        damaged[at] ^= 1 << (at % 8);
+        assert!(Topology::from_record(&damaged).is_none(), "byte {at}");
+        assert!(Topology::from_record(&whole[..at]).is_none(), "{at} bytes");
+    }
+    assert!(Topology::from_record(&[whole.as_slice(), &[0]].concat()).is_none());
+}
+
 /// The four answers of a directory with nine mix nodes, 1 to 9, and three gateways, 10 to 12.
 struct Network([Value; 4]);
 

@@ -104,9 +104,12 @@ enum Input {
 
 impl Driver {
     fn new(post: Post, commands: Receiver<Command>, opening: RequestId, prepared: Prepared, secure_page: bool) -> Self {
-        let Prepared { clock, config, identity, registration, store } = prepared;
+        let Prepared { clock, config, identity, registration, topology, store } = prepared;
         let rng = Box::new(rand_core::UnwrapErr(getrandom::SysRng));
-        let engine = Engine::new(config, identity, registration, rng, clock.now());
+        let mut engine = Engine::new(config, identity, registration, rng, clock.now());
+        if let Some(record) = topology {
+            engine.restore_topology(&record);
+        }
         Self {
             post,
             commands,

@@ -1,5 +1,9 @@
 //! What an engine needs before it can start: settings, clock, keys.
 
+use alloc::vec::Vec;
+
+use zeroize::Zeroizing;
+
 use super::clock::Clock;
 use super::convert::{Failure, OpenOptions, Post};
 use super::store::{StorageError, Store};
@@ -16,6 +20,8 @@ pub struct Prepared {
     pub identity: Identity,
     /// Where it is registered, if anywhere.
     pub registration: Option<Registration>,
+    /// The topology of an earlier run, if it can be read.
+    pub topology: Option<Zeroizing<Vec<u8>>>,
     /// `None`: nothing is kept.
     pub store: Option<Store>,
 }
@@ -30,7 +36,7 @@ pub async fn prepare(post: &Post, options: &OpenOptions) -> Result<Prepared, Fai
     let config = options.config(clock.unix_zero())?;
     post.progress(Phase::Storage, STORAGE_FRACTION);
     if options.in_memory {
-        return Ok(Prepared { clock, config, identity: generate(), registration: None, store: None });
+        return Ok(Prepared { clock, config, identity: generate(), registration: None, topology: None, store: None });
     }
     let store = Store::open(&options.profile).await?;
     let registration = store.load(Record::Registration).await?;
@@ -45,7 +51,9 @@ pub async fn prepare(post: &Post, options: &OpenOptions) -> Result<Prepared, Fai
         }
     };
     let registration = registration.map(|bytes| Registration::from_bytes(&bytes)).transpose()?;
-    Ok(Prepared { clock, config, identity, registration, store: Some(store) })
+    // Damaged or not there is the same: it is fetched.
+    let topology = store.load(Record::Topology).await.unwrap_or(None);
+    Ok(Prepared { clock, config, identity, registration, topology, store: Some(store) })
 }
 
 fn generate() -> Identity {

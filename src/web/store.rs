@@ -272,6 +272,7 @@ const fn record_key(record: Record) -> &'static str {
     match record {
         Record::Identity => "identity",
         Record::Registration => "registration",
+        Record::Topology => "topology",
     }
 }
 

@@ -296,6 +296,17 @@ describe('while connected', () => {
     ]);
   });
 
+  test('what turns out later about a lost link is an error event', async () => {
+    const { client, worker } = await connected();
+    const [states, errors] = [heard(client, 'statechange'), heard(client, 'error')];
+    worker.say({ event: 'state', state: 'reconnecting', error: wire({ code: 'gateway-refused' }) });
+    worker.say({ event: 'state', state: 'reconnecting', error: wire({ code: 'in-use', retriable: true }) });
+    await worker.flush();
+    expect(states).toMatchObject([{ state: 'reconnecting', previous: 'ready' }]);
+    expect(errors).toMatchObject([{ code: 'in-use', name: 'SessionInUseError' }]);
+    expect(client.state).toBe('reconnecting');
+  });
+
   test('failures that belong to no call are error events', async () => {
     const { client, worker } = await connected();
     const errors = heard(client, 'error');

@@ -56,6 +56,50 @@ async fn a_reload_keeps_the_address_and_logs_in_without_registering() {
 }
 
 #[test]
+async fn a_second_start_needs_no_directory() {
+    let profile = fresh("no-directory").await;
+    let options = options(devnet::directory(), &profile);
+    let mut page = Page::new();
+    let first = address(&mut page, &options).await;
+    page.close().await;
+    let _silent = Replaced::global("fetch", &js("return () => new Promise(() => {})"));
+    let mut page = Page::new();
+    let second = address(&mut page, &options).await;
+    assert_eq!(first, second);
+    talks_to_itself(&mut page, &second).await;
+    page.close().await;
+}
+
+#[test]
+async fn a_stored_topology_that_cannot_be_read_or_written_is_no_harm() {
+    let profile = fresh("topology-damaged").await;
+    let options = options(devnet::directory(), &profile);
+    let mut page = Page::new();
+    let first = address(&mut page, &options).await;
+    page.close().await;
+    let whole = get_bytes(&profile, RECORDS, "topology").await;
+    for damage in [whole[..whole.len() - 1].to_vec(), vec![200; 80], Vec::new()] {
+        put(&profile, RECORDS, "topology", &Uint8Array::from(damage.as_slice())).await;
+        let mut page = Page::new();
+        assert_eq!(address(&mut page, &options).await, first);
+        page.close().await;
+        assert_ne!(get_bytes(&profile, RECORDS, "topology").await, damage, "a new one is kept");
+    }
+
+    let full = js("const real = IDBObjectStore.prototype.put; \
+         return function (value, key) { \
+           if (key === 'topology') throw new DOMException('full', 'QuotaExceededError'); \
+           return real.call(this, value, key) }");
+    let _full = Replaced::member(js("return IDBObjectStore.prototype").unchecked_into(), "put", &full);
+    let profile = fresh("topology-unsaved").await;
+    let mut page = Page::new();
+    let options = crate::page::options(devnet::directory(), &profile);
+    address(&mut page, &options).await;
+    assert!(page.so_far().iter().all(|event| text(event, "event").as_deref() != Some("error")));
+    page.close().await;
+}
+
+#[test]
 async fn what_is_kept_of_a_real_client_shows_no_secret() {
     let profile = fresh("sealed").await;
     let options = options(devnet::directory(), &profile);

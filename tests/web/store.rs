@@ -30,6 +30,24 @@ async fn what_is_saved_is_loaded_by_the_next_connection() {
 }
 
 #[test]
+async fn a_topology_of_the_greatest_length_is_kept_sealed_like_the_rest() {
+    let profile = fresh("topology").await;
+    let long: Vec<u8> = (0..mixlet::limits::TOPOLOGY_RECORD_LEN_MAX).map(|at| ((at * 7) >> 3) as u8).collect();
+    let store = open(&profile).await;
+    store.save(Record::Identity, b"keys").await.unwrap();
+    store.save(Record::Topology, &long).await.unwrap();
+    assert!(loaded(&store, Record::Topology).await == Ok(Some(long.clone())));
+    assert!(!shows(&raw(&profile).await, &long[..64]));
+
+    // Damaged, it says so, and takes nothing with it.
+    let mut damaged = get_bytes(&profile, RECORDS, "topology").await;
+    damaged[500_000] ^= 1;
+    put(&profile, RECORDS, "topology", &Uint8Array::from(damaged.as_slice())).await;
+    assert_eq!(loaded(&store, Record::Topology).await, Err(StorageError::Corrupt));
+    assert_eq!(loaded(&store, Record::Identity).await, Ok(Some(b"keys".to_vec())));
+}
+
+#[test]
 async fn what_is_forgotten_is_gone_and_the_rest_stays() {
     let profile = fresh("forget").await;
     let store = open(&profile).await;

@@ -1,7 +1,7 @@
 //! The native driver: the client's engine over a websocket and HTTP on loopback.
 //!
 //! The engine is not made for more than one thread, so each client has a thread of its own with a small runtime. What
-//! is kept between runs of a client are two records in memory ([`Records`]).
+//! is kept between runs of a client are three records in memory ([`Records`]).
 
 use std::collections::BTreeMap;
 use std::io;
@@ -93,12 +93,16 @@ impl NativeClient {
             registration.map(|bytes| Registration::from_bytes(&bytes)).transpose().map_err(unreadable)?;
         let (commands, commanded) = mpsc::unbounded_channel();
         let (news, events) = mpsc::unbounded_channel();
+        let topology = records.load(Record::Topology);
         let records = records.clone();
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         thread::Builder::new().name("native client".to_owned()).spawn(move || {
             let clock = Clock::start();
             let config = Config { unix_zero: clock.unix_start(), ..config };
-            let engine = Engine::new(config, identity, registration, Box::new(system_rng()), clock.now());
+            let mut engine = Engine::new(config, identity, registration, Box::new(system_rng()), clock.now());
+            if let Some(record) = topology {
+                engine.restore_topology(&record);
+            }
             let (inputs, happened) = mpsc::channel(READ_COUNT_MAX);
             let driver = Driver { clock, engine, records, news, inputs, link: None, tasks: JoinSet::new() };
             runtime.block_on(driver.run(commanded, happened));

@@ -56,6 +56,20 @@ impl<F: NodeFormat> SimWorld<F> {
         self.gateways[gateway].silent = silent;
     }
 
+    /// Of the packets that leave this gateway from now on, those with these places are lost.
+    pub fn lose(&mut self, gateway: usize, places: &[usize]) {
+        self.doomed = Some((gateway, places.to_vec()));
+    }
+
+    /// Whether the packet that leaves a gateway now is one of those.
+    pub(super) fn is_doomed(&mut self, gateway: usize) -> bool {
+        let Some((_, places)) = self.doomed.as_mut().filter(|(from, _)| *from == gateway) else { return false };
+        let doomed = places.contains(&0);
+        places.retain(|place| *place > 0);
+        places.iter_mut().for_each(|place| *place -= 1);
+        doomed
+    }
+
     /// Cuts a node off from all others, or lets it back: packets to it and from it are lost.
     pub fn cut_off(&mut self, node: NodeName, cut: bool) {
         if cut {

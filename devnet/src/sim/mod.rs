@@ -8,12 +8,12 @@
 
 #![expect(
     clippy::expect_used,
-    clippy::panic,
     reason = "a simulation that is used wrongly cannot go on, and a test wants to know where"
 )]
 
 mod faults;
 mod oracle;
+mod play;
 mod run;
 mod schedule;
 pub mod short_run;
@@ -46,10 +46,12 @@ use crate::record::{ConnectionId, NodeName};
 use crate::state::Saved;
 
 pub use oracle::Tally;
+pub use play::Manner;
 pub use transparent::Transparent;
 pub use weather::Weather;
 
 use oracle::Oracle;
+use play::Script;
 use run::Delivery;
 use schedule::{Actor, Schedule};
 
@@ -66,6 +68,7 @@ pub struct SimWorld<F: NodeFormat> {
     next_connection: u64,
     directory: Directory,
     directory_up: bool,
+    script: Option<Script>,
     /// When the present epoch ends, and nodes may change their keys.
     epoch_end: Instant,
     /// The mix node with id n at place n − 1.
@@ -76,6 +79,8 @@ pub struct SimWorld<F: NodeFormat> {
     pub clients: Vec<Client<F>>,
     /// What links do; may be changed at any time.
     pub weather: Weather,
+    /// Packets to be lost: the gateway they leave, and how many come before each.
+    doomed: Option<(usize, Vec<usize>)>,
     /// Nodes that no packet reaches or leaves.
     cut_off: BTreeSet<NodeName>,
     oracle: Oracle,
@@ -121,9 +126,14 @@ pub struct Client<F: NodeFormat = Sphinx> {
     pub events: Vec<(Instant, Event)>,
     /// When frames of which size left.
     pub frames: Vec<(Instant, usize)>,
+    /// When it began to open links.
+    pub openings: Vec<Instant>,
+    /// What gateways said to it, apart from taking packets.
+    pub texts: Vec<(Instant, String)>,
     /// What its store holds.
     store: BTreeMap<Record, Vec<u8>>,
-    config: Config,
+    /// Its settings, from the next start on.
+    pub config: Config,
     seed: u64,
     /// While it sleeps: what has come for it.
     asleep: Option<Vec<Delivery>>,
@@ -142,6 +152,7 @@ struct GatewayNode<F: NodeFormat> {
     up: bool,
     /// It takes everything in and says nothing.
     silent: bool,
+    manner: Manner,
 }
 
 impl<F: NodeFormat> SimWorld<F> {
@@ -184,12 +195,14 @@ impl<F: NodeFormat> SimWorld<F> {
             next_connection: 0,
             directory: Directory { seed: Seed::from_bytes(key), mixes, gateways: gateways.clone(), clock },
             directory_up: true,
+            script: None,
             epoch_end: Instant::ZERO,
             mixes: Vec::new(),
             gateways: Vec::new(),
             peers: Arc::new(peers),
             clients: Vec::new(),
             weather: Weather::default(),
+            doomed: None,
             cut_off: BTreeSet::new(),
             oracle: Oracle::default(),
             keeping: Keeping::Everything,
@@ -201,7 +214,7 @@ impl<F: NodeFormat> SimWorld<F> {
         }
         for entry in gateways {
             let state = world.new_gateway(&entry, Saved::default());
-            world.gateways.push(GatewayNode { state, entry, up: true, silent: false });
+            world.gateways.push(GatewayNode { state, entry, up: true, silent: false, manner: Manner::default() });
         }
         world.hand_out_keys();
         world
@@ -258,6 +271,12 @@ impl<F: NodeFormat> SimWorld<F> {
 
     /// Adds a client and lets it connect.
     pub fn add_client(&mut self, config: Config) -> usize {
+        let index = self.add_stopped(config);
+        self.start_client(index);
+        index
+    }
+
+    fn add_stopped(&mut self, config: Config) -> usize {
         let index = self.clients.len();
         let seed = self.rng.next_u64();
         let client = Client {
@@ -265,13 +284,14 @@ impl<F: NodeFormat> SimWorld<F> {
             link: None,
             events: Vec::new(),
             frames: Vec::new(),
+            openings: Vec::new(),
+            texts: Vec::new(),
             store: BTreeMap::new(),
             config,
             seed,
             asleep: None,
         };
         self.clients.push(client);
-        self.start_client(index);
         index
     }
 
@@ -294,6 +314,9 @@ impl<F: NodeFormat> SimWorld<F> {
             .get(&Record::Registration)
             .map(|bytes| Registration::from_bytes(bytes).expect("what was stored"));
         let mut engine = Engine::new(client.config.clone(), identity, registration, Box::new(rng), now);
+        if let Some(record) = client.store.get(&Record::Topology) {
+            engine.restore_topology(record);
+        }
         engine.connect(now);
         client.engine = Some(engine);
         self.drain_client(index);

@@ -166,11 +166,14 @@ impl<F: NodeFormat> SimWorld<F> {
     fn answer_fetch(&mut self, client: usize, id: FetchId, path: &str) {
         let (path, query) = path.split_once('?').unwrap_or((path, ""));
         let now_ms = UNIX_ZERO * 1_000 + self.now.as_micros() / 1_000;
-        let answer = self.directory.answer(path, query, now_ms).filter(|_| self.directory_up);
-        let bytes = answer.map(|answer| answer.to_string());
+        let honest = self.directory.answer(path, query, now_ms).filter(|_| self.directory_up);
+        let honest = honest.map(|answer| answer.to_string());
+        let answer = match &mut self.script {
+            Some(script) => script(self.now, path, honest),
+            None => honest.map(String::into_bytes).ok_or(FetchError::Unreachable),
+        };
         self.with_engine(client, |engine, now| {
-            let answer = bytes.as_ref().map(|text| text.as_bytes()).ok_or(FetchError::Unreachable);
-            engine.handle_fetched(id, answer, now);
+            engine.handle_fetched(id, answer.as_deref().map_err(|error| *error), now);
         });
     }
 
@@ -203,12 +206,15 @@ impl<F: NodeFormat> SimWorld<F> {
     pub(super) fn with_gateway(&mut self, gateway: usize, call: impl FnOnce(&mut Gateway<F>, Instant)) {
         let (now, unix) = (self.now, self.unix());
         let node = &mut self.gateways[gateway];
-        node.state.set_unix_time(unix);
+        node.state.set_unix_time(unix.saturating_add_signed(node.manner.clock_ahead));
+        node.state.set_metering(!node.manner.unmetered, !node.manner.wants_tickets);
         call(&mut node.state, now);
         while let Some(output) = self.gateways[gateway].state.poll_output() {
             self.gateway_output(gateway, output);
         }
-        self.schedule.call(Actor::Gateway(gateway), self.gateways[gateway].state.poll_timeout());
+        let node = &self.gateways[gateway];
+        let timeout = node.state.poll_timeout().filter(|_| node.manner.lag.is_zero());
+        self.schedule.call(Actor::Gateway(gateway), timeout);
     }
 
     fn gateway_output(&mut self, gateway: usize, output: Output) {
@@ -218,10 +224,13 @@ impl<F: NodeFormat> SimWorld<F> {
         match output {
             // What is to be on disk is in `Gateway::saved`, which a restart is made from.
             Output::Store(_) | Output::Discard(_) | Output::Note(_) => {}
-            Output::Text(connection, text) => self.send_to_client(connection, Outgoing::Text(text)),
+            Output::Text(connection, text) => {
+                let text = self.gateways[gateway].manner.rewrite.map_or(text.clone(), |rewrite| rewrite(&text));
+                self.send_to_client(connection, Outgoing::Text(text));
+            }
             Output::Binary(connection, bytes) => self.send_to_client(connection, Outgoing::Binary(bytes)),
             Output::Ping(connection, answer) => {
-                if self.connections.contains_key(&connection) {
+                if self.connections.contains_key(&connection) && !self.gateways[gateway].manner.no_pongs {
                     self.with_gateway(gateway, |state, now| state.handle_pong(connection, &answer, now));
                 }
             }
@@ -236,7 +245,7 @@ impl<F: NodeFormat> SimWorld<F> {
                 }
             }
             Output::Forward(forward) => {
-                if self.chance(self.weather.loss) {
+                if self.is_doomed(gateway) || self.chance(self.weather.loss) {
                     return;
                 }
                 let from = NodeName::Gateway(gateway as u32);
@@ -251,8 +260,15 @@ impl<F: NodeFormat> SimWorld<F> {
     fn send_to_client(&mut self, connection: ConnectionId, frame: Outgoing) {
         let Some(client) = self.connections.get(&connection).copied() else { return };
         let Some(open) = self.clients[client].link.filter(|open| open.connection == connection) else { return };
+        if let Outgoing::Text(text) = &frame
+            && self.keeping == Keeping::Everything
+            && !text.contains("remaining_bandwidth")
+        {
+            self.clients[client].texts.push((self.now, text.clone()));
+        }
         // A link keeps the order of frames: no jitter.
-        self.later(self.weather.latency, Delivery::ToClient { client, link: open.link, frame });
+        let lag = self.gateways[open.gateway].manner.lag;
+        self.later(self.weather.latency + lag, Delivery::ToClient { client, link: open.link, frame });
     }
 
     // ── clients ──────────────────────────────────────────────────────────────────────────────────────────────────
@@ -308,9 +324,13 @@ impl<F: NodeFormat> SimWorld<F> {
             }
             Request::Forget { record } => _ = self.clients[index].store.remove(&record),
             Request::OpenLink { link, url } => {
+                if self.keeping != Keeping::Counts {
+                    self.clients[index].openings.push(self.now);
+                }
                 let wanted = |node: &GatewayNode<F>| url.ends_with(&format!(":{}", node.entry.client_address.port()));
                 let delay = self.delay();
                 let delivery = match self.gateways.iter().position(wanted) {
+                    Some(gateway) if self.gateways[gateway].manner.never_opens => return,
                     Some(gateway) => Delivery::Opened { client: index, link, gateway },
                     None => Delivery::Closed { client: index, link },
                 };
