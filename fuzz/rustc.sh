@@ -12,7 +12,7 @@ done
 case $name in
   aes | aes_gcm_siv | blake2 | blake3 | block_buffer | chacha20 | chacha20poly1305 | cipher | cpubits | cpufeatures | ctr | \
     curve25519_dalek | digest | ed25519_dalek | hkdf | hmac | hybrid_array | inout | mixlet_curve | poly1305 | polyval | \
-    rand_chacha | sha2 | subtle | universal_hash | x25519_dalek | zeroize)
+    mixlet_ciphers | rand_chacha | sha2 | subtle | universal_hash | x25519_dalek | zeroize)
     count=$#
     while [ "$count" -gt 0 ]; do
       arg=$1

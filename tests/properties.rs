@@ -7,6 +7,8 @@
 #[allow(dead_code, reason = "each of those who share it uses a part")]
 mod laws;
 
+#[path = "properties/budgets.rs"]
+mod budgets;
 #[path = "properties/date.rs"]
 mod date;
 #[path = "properties/engine.rs"]

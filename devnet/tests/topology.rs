@@ -11,7 +11,7 @@ use mixlet::identity::Identity;
 use mixlet::limits;
 use mixlet::time::{Duration, Instant};
 use mixlet_devnet::directory::{Directory, EpochClock, GatewayEntry, MixEntry, Seed};
-use mixlet_devnet::sim::{UNIX_ZERO, World};
+use mixlet_devnet::sim::{LargeWorld as World, UNIX_ZERO};
 use rand_chacha::ChaCha20Rng;
 use rand_core::SeedableRng;
 use serde_json::{Value, json};
@@ -474,7 +474,7 @@ fn who_sleeps_through_a_rotation_sends_nothing_with_dead_keys() {
     world.advance_epochs(0);
     let before = world.engine(ALICE).stats(world.now()).sent;
     world.send(ALICE, 1, &bob, b"good morning", &plain()).unwrap();
-    run_to(&mut world, 545);
+    run_to(&mut world, 605);
     assert_eq!(rotation(&world, ALICE), 4);
     assert_eq!(world.ends(ALICE).0, [1]);
     // Bob, who was awake among nodes without keys, gets it when he is back.
@@ -655,7 +655,7 @@ fn a_stored_topology_is_not_used_when_its_rotation_is_over_or_nobody_knows() {
     stop(&mut world, ALICE);
     stop(&mut world, BOB);
     world.set_directory_up(false);
-    run_to(&mut world, 235);
+    run_to(&mut world, 222);
     assert!(starts(&mut world, ALICE), "in the epoch of grace");
     run_to(&mut world, 250);
     assert!(!starts(&mut world, ALICE));

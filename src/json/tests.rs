@@ -188,3 +188,45 @@ fn what_is_written_can_be_read() {
     let cut: Vec<_> = (0..text.len()).filter(|at| is_json(&text.as_bytes()[..*at])).collect();
     assert_eq!(cut, [0; 0], "{text}");
 }
+
+#[test]
+fn both_readers_agree_on_texts_of_random_pieces() {
+    // No exponents: numbers that fit nothing are JSON to us and none to the other reader.
+    let pieces = [
+        "{",
+        "}",
+        "[",
+        "]",
+        ",",
+        ":",
+        "\"",
+        "\\",
+        "\"a\"",
+        "\"\\u00e4\"",
+        "\"\\ud83d\\ude00\"",
+        "1",
+        "-0.5",
+        "0",
+        "true",
+        "null",
+        " ",
+        "\n",
+        "\"a\":",
+        "ä",
+        "{}",
+        "[]",
+    ];
+    let mut state = 1_u64;
+    let mut draw = |below: usize| {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (state >> 33) as usize % below
+    };
+    let mut valid = 0;
+    for _ in 0..60_000 {
+        let text: String = (0..draw(9)).map(|_| pieces[draw(pieces.len())]).collect();
+        let known = serde_json::from_str::<serde_json::Value>(&text).is_ok();
+        valid += usize::from(known);
+        assert_eq!(is_json(text.as_bytes()), known, "{text}");
+    }
+    assert!(valid > 1_000, "{valid} of them are JSON");
+}

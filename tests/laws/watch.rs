@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use mixlet::engine::{
-    Config, ConfigError, Engine, Event, FetchError, FetchId, Frame, Incoming, LinkId, MessageId, Outgoing,
+    Code, Config, ConfigError, Engine, Event, FetchError, FetchId, Frame, Incoming, LinkId, MessageId, Outgoing,
     PacketFormat, Recipient, Record, Request, SendError, SendOptions, State, Traffic,
 };
 use mixlet::identity::{Identity, Registration};
@@ -41,8 +41,9 @@ pub struct Watched<P: PacketFormat> {
     lengths: BTreeSet<usize>,
     /// Messages accepted and not ended, by whether they are told to be sent.
     open: BTreeMap<MessageId, bool>,
-    /// The state that was last told.
+    /// The state that was last told, and the reason.
     told: State,
+    reason: Option<Code>,
     waits_for_room: bool,
     /// Connecting was begun and has ended neither in [`Event::Ready`] nor in [`Event::Failed`].
     connecting: bool,
@@ -66,6 +67,7 @@ impl<P: PacketFormat> Watched<P> {
             lengths: BTreeSet::new(),
             open: BTreeMap::new(),
             told: State::Idle,
+            reason: None,
             waits_for_room: false,
             connecting: false,
             closing: false,
@@ -293,9 +295,10 @@ impl<P: PacketFormat> Watched<P> {
             }
             Event::Received { body, .. } => assert!(body.len() <= limits::REASSEMBLED_LEN_MAX),
             Event::Room => assert!(core::mem::take(&mut self.waits_for_room), "room that nobody waits for"),
-            Event::State { state, .. } => {
-                assert_ne!(*state, self.told, "a change of state that is none");
-                self.told = *state;
+            Event::State { state, code } => {
+                // A state for another reason is news too.
+                assert!(*state != self.told || *code != self.reason, "a change of state that is none: {state:?}");
+                (self.told, self.reason) = (*state, *code);
             }
         }
     }
