@@ -231,10 +231,18 @@ impl Outbound {
     /// others, but must not starve what is new. A priority has two classes, short messages before long ones, so that a
     /// line of chat does not wait for its turn among hundreds of files. Within a class messages take turns.
     pub(super) fn next(&mut self, window: usize) -> Option<Next> {
+        let next = self.choose(window)?;
+        // Only what leaves, or could not be cut yet, takes a turn: asking more often changes nothing.
+        if matches!(next, Next::Fragment(_)) {
+            self.turn = self.turn.wrapping_add(1);
+        }
+        Some(next)
+    }
+
+    fn choose(&mut self, window: usize) -> Option<Next> {
         if self.in_flight.len() >= window {
             return None;
         }
-        self.turn = self.turn.wrapping_add(1);
         let urgent_first = self.turn.is_multiple_of(2);
         // What goes again was in flight and will be: nothing new until there is room for both.
         let full = self.in_flight.len() + self.again.len() >= window;
@@ -342,6 +350,7 @@ impl Outbound {
 
     /// A message that could not be cut yet lets the others of its class go first.
     pub(super) fn defer(&mut self, key: MessageKey) {
+        self.turn = self.turn.wrapping_add(1);
         if let Some(message) = self.messages.get(&key) {
             let queue = &mut self.queues[message.class];
             if queue.front() == Some(&key) {
