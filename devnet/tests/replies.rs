@@ -63,7 +63,7 @@ fn exchange<F: NodeFormat>(seed: u64, messages: u64, loss: f64, gap: Duration) {
         world.now().since(start) - sending
     );
     assert_eq!((tally.delivered, tally.received, tally.lost), (2 * messages, 2 * messages, 0));
-    world.run_for(Duration::from_secs(5));
+    world.run_for(Duration::from_secs(60));
     world.assert_quiet();
 }
 
