@@ -143,7 +143,7 @@ impl Engine {
     }
 
     /// After a rotation: what was made for the old one works for its first epoch. What is older works no more.
-    fn keep_for_grace(&mut self, old: Topology, now: Instant) {
+    fn keep_for_grace(&mut self, mut old: Topology, now: Instant) {
         let Some(new) = self.topology.as_ref().filter(|new| new.rotation_id() != old.rotation_id()) else { return };
         let epoch = new.schedule().map_or(EPOCH_DEFAULT, |schedule| schedule.epoch_duration);
         let mut until = now + epoch;
@@ -158,8 +158,9 @@ impl Engine {
             self.end_rotation(None);
             return;
         }
-        // The copy has no tables of multiples: they are few, and for the keys in use.
-        if let Some(earlier) = self.grace.replace(Grace { topology: old.clone(), until }) {
+        // Tables are few, and for the keys in use.
+        old.drop_tables();
+        if let Some(earlier) = self.grace.replace(Grace { topology: old, until }) {
             self.end_rotation(Some(earlier.topology.rotation()));
         }
         self.end_grace(now);

@@ -118,7 +118,7 @@ impl Replies {
         let reserve = if for_request || !may_ask { 0 } else { limits::SURBS_RESERVE_COUNT };
         let mut places = (0..).zip(&peer.surbs).filter(|(_, surb)| usable(surb.rotation)).map(|(place, _)| place);
         let (first, has_more) = (places.next(), reserve == 0 || places.nth(reserve - 1).is_some());
-        if let Some(stocked) = first.filter(|_| has_more).and_then(|first| peer.surbs.remove(first)) {
+        if let Some(stocked) = first.filter(|_| has_more).and_then(|first| peer.surbs.swap_remove_front(first)) {
             self.held -= 1;
             let Stocked { key, surb, rotation, .. } = stocked;
             return Stock::Surb(Box::new(HeldSurb { key, surb, rotation }));
