@@ -6,20 +6,24 @@ import { toBody } from './body.js';
 import { limits } from './limits.js';
 import {
   checkBoolean,
+  checkCall,
   checkClientOptions,
   checkFunction,
   checkKeys,
+  checkPrivacy,
   checkSendOptions,
   checkSignal,
   checkTimeout,
 } from './options.js';
 import type { CheckedOptions } from './options.js';
 import { Outgoing } from './outgoing.js';
-import type { ClientState, GatewayData, WorkerEvent } from './protocol.js';
+import { privacyReport } from './privacy.js';
+import type { ClientState, GatewayData, TrafficSettings, WorkerEvent } from './protocol.js';
 import { Received } from './received.js';
 import { Session, openOptions, wasmSource } from './session.js';
 import { missingFeatures } from './support.js';
 import type {
+  CallOptions,
   CloseOptions,
   ConnectOptions,
   GatewayInfo,
@@ -28,11 +32,13 @@ import type {
   MixClientOptions,
   MixData,
   MixStats,
+  PrivacyReport,
   ReceivedMessage,
   ReplyTag,
   SendOptions,
   SentMessage,
   StatsOptions,
+  TrafficControl,
   Undelivered,
 } from './types.js';
 import { Gate, bounded, firstOf } from './wait.js';
@@ -47,6 +53,8 @@ type Listener<K extends keyof MixClientEventMap> =
  * connect again. One profile can be connected once per browser.
  */
 export class MixClient extends EventTarget {
+  /** How much leaves and how long it is held; may be changed at any time. mixlet never changes it by itself. */
+  readonly traffic: TrafficControl;
   readonly #options: CheckedOptions;
   readonly #outgoing = new Outgoing((undelivered, to) => this.#onUndelivered(undelivered, to));
   readonly #inbox = new Inbox<ReceivedMessage>(({ reason, message }) =>
@@ -54,6 +62,7 @@ export class MixClient extends EventTarget {
   );
   /** When a sender's reply blocks came last, for those that can be answered. */
   readonly #replyable = new Map<string, number>();
+  #traffic: Readonly<TrafficSettings>;
   #state: ClientState = 'idle';
   #address: MixAddress | null = null;
   #gateway: GatewayInfo | null = null;
@@ -66,6 +75,14 @@ export class MixClient extends EventTarget {
   constructor(options: MixClientOptions) {
     super();
     this.#options = checkClientOptions(options);
+    this.#traffic = Object.freeze(checkPrivacy({}, this.#options));
+    const params = () => this.#traffic;
+    this.traffic = {
+      get params() {
+        return params();
+      },
+      set: (privacy, options) => this.#setTraffic(privacy, options),
+    };
     // Not a method: where the engine does not know the symbol, the class would get a method called "undefined".
     if (Symbol.asyncDispose) Object.defineProperty(this, Symbol.asyncDispose, { value: () => this.close() });
   }
@@ -166,16 +183,16 @@ export class MixClient extends EventTarget {
 
   /** What was counted since `connect`. Before it rejects with `not-connected`, after `close` with `closed`. */
   async stats(options: StatsOptions = {}): Promise<MixStats> {
-    checkKeys('stats', options, ['signal', 'timeoutMs']);
-    checkSignal(options.signal);
-    const timeoutMs = checkTimeout(options.timeoutMs, limits.statsTimeoutMs);
-    options.signal?.throwIfAborted();
+    const bounds = checkCall('stats', options, limits.statsTimeoutMs);
     if (this.#state === 'closed') throw mixError('closed');
     if (!this.#session) throw mixError('not-connected');
-    const late = () => mixError('timeout', `stats() was not answered within ${timeoutMs / 1000} s.`);
-    const answer = this.#session.rpc.request('stats', {});
-    const stats = await bounded(answer, { signal: options.signal, timeoutMs, late });
+    const stats = await bounded(this.#session.rpc.request('stats', {}), bounds);
     return { ...stats, at: new Date(), state: this.#state };
+  }
+
+  /** What the settings now in use show to whom, and what they cost. */
+  privacyReport(): PrivacyReport {
+    return privacyReport({ ...this.#options, ...this.#traffic });
   }
 
   override addEventListener<K extends keyof MixClientEventMap>(
@@ -239,7 +256,8 @@ export class MixClient extends EventTarget {
     this.#setState('connecting');
     checkSupport(this.#options);
     const wasm = await wasmSource(this.#options.wasm);
-    const options = openOptions(this.#options);
+    const traffic = this.#traffic;
+    const options = openOptions({ ...this.#options, ...traffic });
     attempt.signal.throwIfAborted();
     const session = new Session(this.#options.worker, {
       onEvent: (event) => this.#onEvent(event),
@@ -249,10 +267,10 @@ export class MixClient extends EventTarget {
     attempt.session = session;
     const transfer = 'bytes' in wasm ? [wasm.bytes] : [];
     const { address, gateway } = await session.rpc.request('open', { options, wasm }, transfer);
-    return { session, address: address as MixAddress, gateway };
+    return { session, address: address as MixAddress, gateway, traffic };
   }
 
-  #begin(attempt: Attempt, { session, address, gateway }: Opened): MixAddress {
+  #begin(attempt: Attempt, { session, address, gateway, traffic }: Opened): MixAddress {
     this.#session = session;
     this.#attempt = null;
     this.#address = address;
@@ -260,6 +278,8 @@ export class MixClient extends EventTarget {
     attempt.succeed();
     globalThis.addEventListener?.('online', this.#onOnline);
     globalThis.addEventListener?.('pagehide', this.#onPageHide);
+    // Set while connecting: before the first message. It can only fail by the end of the session, which is told anyway.
+    if (traffic !== this.#traffic) session.rpc.request('traffic', { traffic: this.#traffic }).catch(() => {});
     this.#outgoing.attach(session.rpc);
     this.#setState(attempt.reportedState ?? 'ready');
     return address;
@@ -337,6 +357,13 @@ export class MixClient extends EventTarget {
     } catch (error) {
       return refuse(error);
     }
+  }
+
+  async #setTraffic(privacy: Parameters<TrafficControl['set']>[0], options: CallOptions = {}): Promise<void> {
+    const bounds = checkCall('traffic.set', options, limits.trafficTimeoutMs);
+    this.#traffic = Object.freeze(checkPrivacy(privacy, this.#traffic));
+    if (!this.#session || this.#state === 'closed') return;
+    await bounded(this.#session.rpc.request('traffic', { traffic: this.#traffic }), bounds);
   }
 
   #onEvent(event: WorkerEvent): void {
@@ -432,6 +459,8 @@ interface Opened {
   session: Session;
   address: MixAddress;
   gateway: GatewayData | undefined;
+  /** What it was asked to open with. */
+  traffic: Readonly<TrafficSettings>;
 }
 
 /** One closing, from `close` to the end of the worker. */

@@ -25,6 +25,7 @@ export const limits = /* @__PURE__ */ Object.freeze({
   connectTimeoutMs: 60_000,
   closeTimeoutMs: 10_000,
   statsTimeoutMs: 5_000,
+  trafficTimeoutMs: 5_000,
   /** A worker that does not answer `close` is stopped so long after the deadline it was given. */
   closeGraceMs: 1_000,
   /** A profile's lock may linger for so long after its page was reloaded. */

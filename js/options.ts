@@ -1,7 +1,8 @@
 import { mixError } from './errors.js';
 import { limits } from './limits.js';
 import type { OpenOptions, SendSettings } from './protocol.js';
-import type { MixClientOptions, PrivacyParams, PrivacyProfile, SendOptions } from './types.js';
+import type { CallOptions, MixClientOptions, PrivacyParams, PrivacyProfile, SendOptions } from './types.js';
+import type { Bounds } from './wait.js';
 
 /** The options with everything filled in, ready for the worker; `wasm` and `worker` stay with the page. */
 export type CheckedOptions = Omit<OpenOptions, 'securePage'> & Readonly<Pick<MixClientOptions, 'wasm' | 'worker'>>;
@@ -12,6 +13,9 @@ const profiles: Readonly<Record<PrivacyProfile, PrivacyParams>> = {
   balanced: { slotMs: 20, loopMs: 200, hopDelayMs: 15, ackDelayMs: 15 },
   fast: { slotMs: 4, loopMs: 200, hopDelayMs: 10, ackDelayMs: 10 },
 };
+
+/** What others of the network do; `privacyReport` tells what differs. */
+export const usual = profiles.balanced;
 
 /** Throws `MixError` `config-invalid` or `network-required`. */
 export function checkClientOptions(options: MixClientOptions): CheckedOptions {
@@ -29,7 +33,7 @@ export function checkClientOptions(options: MixClientOptions): CheckedOptions {
     'wasm',
     'worker',
   ]);
-  const { profile = 'default', storage = 'indexeddb', askForMore = true } = options;
+  const { profile = 'default', storage = 'indexeddb', privacy = 'balanced', askForMore = true } = options;
   const { directories, topology, refreshMs, minPerformance } = checkNetwork(options.network);
   if (typeof profile !== 'string' || !isName(profile)) {
     throw invalid(`profile must be 1 to ${limits.profileLength} visible characters`);
@@ -46,7 +50,7 @@ export function checkClientOptions(options: MixClientOptions): CheckedOptions {
     profile,
     storage,
     gatewayId,
-    ...checkPrivacy(options.privacy),
+    ...checkPrivacy(privacy, usual),
     minPerformance,
     refreshMs,
     reconnect: checkReconnect(options.reconnect),
@@ -75,6 +79,17 @@ export function checkSendOptions(options: SendOptions): SendSettings {
 /** The deadline in milliseconds; 0: none. Throws `MixError` `config-invalid`. */
 export function checkTimeout(timeoutMs: number | undefined, fallback: number): number {
   return timeoutMs === undefined ? fallback : checkNumber('timeoutMs', timeoutMs, 0, limits.timeoutMs);
+}
+
+/** How long the caller waits for an answer of the worker. Throws `MixError` `config-invalid`, or the abort's reason. */
+export function checkCall(name: string, options: CallOptions, fallback: number): Bounds {
+  checkKeys(name, options, ['signal', 'timeoutMs']);
+  const { signal } = options;
+  checkSignal(signal);
+  const timeoutMs = checkTimeout(options.timeoutMs, fallback);
+  signal?.throwIfAborted();
+  const late = () => mixError('timeout', `${name}() was not answered within ${timeoutMs / 1000} s.`);
+  return { signal, timeoutMs, late };
 }
 
 /** Throws `MixError` `config-invalid` that names the first key which is not among `known`. */
@@ -133,20 +148,24 @@ function checkDirectory(text: unknown): string {
   return url.href;
 }
 
-function checkPrivacy(privacy: MixClientOptions['privacy'] = 'balanced'): Required<PrivacyParams> {
+/** All values; `base` has those that are not named. Throws `MixError` `config-invalid`. */
+export function checkPrivacy(
+  privacy: PrivacyProfile | Partial<PrivacyParams>,
+  base: PrivacyParams,
+): Required<PrivacyParams> {
   if (typeof privacy === 'string') {
     if (!Object.hasOwn(profiles, privacy)) throw invalid("privacy must be 'strong', 'balanced', 'fast' or an object");
     return { dangerNoPacing: false, ...profiles[privacy] };
   }
   checkKeys('privacy', privacy, ['slotMs', 'loopMs', 'hopDelayMs', 'ackDelayMs', 'dangerNoPacing']);
   const given = Object.fromEntries(Object.entries(privacy).filter(([, value]) => value !== undefined));
-  const all: Required<PrivacyParams> = { dangerNoPacing: false, ...profiles.balanced, ...given };
-  checkNumber('privacy.slotMs', all.slotMs, 1, 10_000);
-  checkNumber('privacy.loopMs', all.loopMs, 1, 10_000);
-  checkNumber('privacy.hopDelayMs', all.hopDelayMs, 0, 10_000);
-  checkNumber('privacy.ackDelayMs', all.ackDelayMs, 0, 10_000);
-  checkBoolean('privacy.dangerNoPacing', all.dangerNoPacing);
-  return all;
+  const { slotMs, loopMs, hopDelayMs, ackDelayMs, dangerNoPacing = false }: PrivacyParams = { ...base, ...given };
+  checkNumber('privacy.slotMs', slotMs, 1, 10_000);
+  checkNumber('privacy.loopMs', loopMs, 1, 10_000);
+  checkNumber('privacy.hopDelayMs', hopDelayMs, 0, 10_000);
+  checkNumber('privacy.ackDelayMs', ackDelayMs, 0, 10_000);
+  checkBoolean('privacy.dangerNoPacing', dangerNoPacing);
+  return { slotMs, loopMs, hopDelayMs, ackDelayMs, dangerNoPacing };
 }
 
 function checkReconnect(reconnect: MixClientOptions['reconnect'] = {}): OpenOptions['reconnect'] {

@@ -49,7 +49,16 @@ export interface GatewayData {
   why?: string | undefined;
 }
 
-export interface OpenOptions {
+/** Mean gaps of the two streams, mean delays at each node. */
+export interface TrafficSettings {
+  slotMs: number;
+  loopMs: number;
+  hopDelayMs: number;
+  ackDelayMs: number;
+  dangerNoPacing: boolean;
+}
+
+export interface OpenOptions extends TrafficSettings {
   /** Absolute http(s) URLs, asked in turn. May be empty when `topology` is there. */
   directories: string[];
   /** A hard-coded topology as JSON text. */
@@ -58,11 +67,6 @@ export interface OpenOptions {
   profile: string;
   storage: 'indexeddb' | 'memory';
   gatewayId?: string | undefined;
-  slotMs: number;
-  loopMs: number;
-  hopDelayMs: number;
-  ackDelayMs: number;
-  dangerNoPacing: boolean;
   minPerformance?: number | undefined;
   refreshMs?: number | undefined;
   /** `maxAttempts: null`: never give up. */
@@ -113,6 +117,12 @@ export interface StatsRequest {
   id: number;
   op: 'stats';
 }
+/** Holds from the next gap and the next packet on. */
+export interface TrafficRequest {
+  id: number;
+  op: 'traffic';
+  traffic: TrafficSettings;
+}
 export interface TopologyRequest {
   id: number;
   op: 'topology';
@@ -134,7 +144,14 @@ export interface OnlineNotice {
 }
 
 export type Request =
-  OpenRequest | SendRequest | CancelRequest | StatsRequest | TopologyRequest | GatewaysRequest | CloseRequest;
+  | OpenRequest
+  | SendRequest
+  | CancelRequest
+  | StatsRequest
+  | TrafficRequest
+  | TopologyRequest
+  | GatewaysRequest
+  | CloseRequest;
 export type PageMessage = Request | OnlineNotice;
 export type Op = Request['op'];
 
@@ -146,6 +163,7 @@ export interface Answers {
   send: object;
   cancel: object;
   stats: StatsData;
+  traffic: object;
   topology: TopologyData;
   gateways: GatewayData[];
   /** When the link is closed and the store is flushed; what was not delivered has been reported before. */

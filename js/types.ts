@@ -60,6 +60,26 @@ export interface PrivacyParams {
   dangerNoPacing?: boolean;
 }
 
+/** What leaves and how long it is held, changeable at any time. */
+export interface TrafficControl {
+  /** What was set last. */
+  readonly params: Readonly<PrivacyParams>;
+  /**
+   * A profile, or single values; those not named stay. While connected it resolves when the worker has taken it: new
+   * gaps and new packets have it then. Else the next `connect` uses it. Rejects `config-invalid`, and nothing changes.
+   */
+  set(privacy: PrivacyProfile | Partial<PrivacyParams>, options?: CallOptions): Promise<void>;
+}
+
+/** What the settings in use show to whom. */
+export interface PrivacyReport {
+  sees: { who: 'gateway' | 'line' | 'mix nodes' | 'recipient' | 'directory'; what: string }[];
+  /** Settings with a safer choice. */
+  weakened: { setting: string; cost: string }[];
+  /** Both directions together, as `stats` counts bytes, while nobody writes to this client. */
+  bytesPerHour: number;
+}
+
 export interface ReconnectOptions {
   /** First wait. Default 500. */
   minMs?: number | undefined;
@@ -93,11 +113,13 @@ export interface CloseOptions {
   signal?: AbortSignal | undefined;
 }
 
-export interface StatsOptions {
+/** Of a call that the worker answers. */
+export interface CallOptions {
   signal?: AbortSignal | undefined;
   /** Default 5,000; 0: none. */
   timeoutMs?: number | undefined;
 }
+export type StatsOptions = CallOptions;
 
 export interface SendOptions {
   signal?: AbortSignal | undefined;

@@ -19,8 +19,8 @@ extern crate std as _;
 
 pub mod date;
 mod json;
-mod kdf;
 pub mod limits;
+mod table;
 pub mod time;
 
 pub mod sphinx;

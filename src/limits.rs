@@ -24,8 +24,9 @@ pub const REASSEMBLY_AGE_MAX: Duration = Duration::from_secs(10 * 60);
 /// the oldest set is forgotten.
 pub const FINISHED_SETS_BYTES_MAX: usize = 4 << 20;
 
-/// How long a finished set is remembered, since its sender may still repeat fragments whose acks were lost.
-pub const FINISHED_SET_AGE_MAX: Duration = Duration::from_secs(60 * 60);
+/// How long a finished set is remembered, since its sender may still repeat fragments whose acks were lost: its machine
+/// may have slept in between.
+pub const FINISHED_SET_AGE_MAX: Duration = Duration::from_secs(24 * 60 * 60);
 
 // ── browser driver ───────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -76,6 +77,9 @@ pub const TOPOLOGY_REFUSAL_AGE_MAX: Duration = Duration::from_secs(30 * 60);
 pub const SEND_QUEUE_LEN_MAX: usize = 64 << 20;
 /// Messages accepted and not finished; above it `send` answers "full".
 pub const SEND_QUEUE_COUNT_MAX: usize = 16_384;
+/// Bytes of long messages of one priority that are on their way at the same time, or one message. The others wait for their
+/// turn, as many half-received ones would fill their recipient's memory.
+pub const LONG_UNDER_WAY_LEN_MAX: usize = 4 << 20;
 /// SURBs one message may carry; more is refused.
 pub const SURBS_PER_MESSAGE_MAX: u32 = 100;
 /// SURBs a peer is meant to hold: the first message brings them, later ones refill.
@@ -88,6 +92,12 @@ pub const ATTEMPTS_MAX: u32 = 24;
 pub const ACK_WAIT_MIN: Duration = Duration::from_secs(1);
 /// See [`ACK_WAIT_MIN`].
 pub const ACK_WAIT_MAX: Duration = Duration::from_secs(10);
+/// A pause after which recipients may have dropped what they had half received: unfinished messages go again whole.
+/// Half of [`REASSEMBLY_AGE_MAX`], since the last fragment may have arrived well before the pause began.
+pub const PAUSE_DROPS_UNFINISHED: Duration = Duration::from_secs(5 * 60);
+/// A pause after which recipients may have forgotten what they had finished: a message that may have arrived whole is
+/// undelivered, as it would be seen twice otherwise. Half of [`FINISHED_SET_AGE_MAX`].
+pub const PAUSE_FORGETS_FINISHED: Duration = Duration::from_secs(12 * 60 * 60);
 /// Fragments in flight; above it slots carry cover until acks come in.
 pub const IN_FLIGHT_COUNT_MAX: usize = 1_024;
 /// Frames waiting for the link to take them; slots that find it full are skipped, real and cover alike.
@@ -99,30 +109,64 @@ pub const MESSAGE_TIME: Duration = Duration::from_secs(15 * 60);
 
 // ── replies ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
-/// Strangers whose SURBs are held; the one silent longest makes room.
+/// Strangers whose SURBs are held. One makes room that was never answered, the one silent longest; only where all were
+/// answered, one of these.
 pub const PEERS_COUNT_MAX: usize = 1_024;
 /// SURBs held of one stranger; the oldest make room.
 pub const SURBS_PER_PEER_MAX: usize = 500;
-/// SURBs held in all; the peer silent longest makes room.
+/// SURBs held in all; peers make room as at [`PEERS_COUNT_MAX`].
 pub const SURBS_HELD_MAX: usize = 20_000;
-/// SURBs kept back of each peer, to ask for more with.
-pub const SURBS_RESERVE_COUNT: usize = 2;
+/// SURBs of a peer that are kept for requests while more waits to be sent over them: a request that is lost goes again
+/// over another one.
+pub const SURBS_RESERVE_COUNT: usize = 10;
 /// SURBs asked for at a time, at least and at most.
 pub const SURB_REQUEST_MIN: u32 = 10;
 /// See [`SURB_REQUEST_MIN`].
 pub const SURB_REQUEST_MAX: u32 = 100;
-/// SURBs given to a peer that asks, and not used by it yet; requests beyond it are not granted.
-pub const SURBS_GRANTED_MAX: u32 = 500;
-/// First wait before asking again, doubled each time.
+/// SURBs of one peer held and asked for together; above it no more are asked for.
+pub const SURBS_WANTED_MAX: usize = 200;
+/// First wait for SURBs after a request is known to have arrived, doubled each time; then it is asked again.
 pub const SURB_REQUEST_RETRY: Duration = Duration::from_secs(5);
-/// Requests in a row without an answer before waiting replies are given up.
+/// Requests in a row that arrived and brought nothing before the replies that wait are given up.
 pub const SURB_REQUESTS_MAX: u32 = 6;
-/// Keys of SURBs given out; the oldest make room.
+/// The longest wait for the ack of a request, which doubles with each sending after the first few, so that a peer out of
+/// reach is not hammered and its last SURBs last for minutes.
+pub const SURB_REQUEST_WAIT_MAX: Duration = Duration::from_secs(60);
+/// How long replies wait when there is no SURB left to ask with.
+pub const SURBS_NONE_TIME: Duration = Duration::from_secs(30);
+/// Replies to one peer accepted and not finished; above it `send` answers "no SURBs" while they wait for such, else
+/// "full".
+pub const REPLIES_WAITING_COUNT_MAX: usize = 4_096;
+/// Bytes of those.
+pub const REPLIES_WAITING_LEN_MAX: usize = MESSAGE_LEN_MAX;
+/// SURBs that a peer which asks may have in hand, as far as we can tell, and as many on their way to it; requests beyond
+/// it are not granted.
+pub const SURBS_GRANTED_MAX: u32 = 500;
+/// SURBs on their way to all who asked; requests beyond it are not granted.
+pub const SURBS_ANSWERING_MAX: u32 = 8_000;
+/// SURBs that a peer may be granted for each one that comes back: asking is to cost the one who asks.
+pub const SURBS_GRANTED_PER_RETURN: u32 = 4;
+/// SURBs that a peer may be granted each second without any coming back, since SURBs get lost too.
+pub const SURBS_GRANTED_PER_SECOND: u32 = 10;
+/// SURBs in one message that answers a request: as many as fill three fragments. Each message serves the peer for
+/// itself, so one lost fragment does not hold up the rest.
+pub const SURBS_PER_ANSWER: u32 = 10;
+/// A peer that asks does not have the SURBs any more that were given to it this long ago.
+pub const SURBS_USED_AFTER: Duration = Duration::from_secs(30);
+/// After this time without an answer over them SURBs given out no longer count when a message refills the peer's stock.
+pub const SURBS_BELIEVED_TIME: Duration = Duration::from_secs(10 * 60);
+/// Keys of SURBs given to one peer; its oldest make room.
+pub const REPLY_KEYS_PER_PEER_MAX: usize = 2_048;
+/// Keys of SURBs given out; those of the peer longest unused make room.
 pub const REPLY_KEYS_COUNT_MAX: usize = 65_536;
 /// Age at which SURBs are dropped, given out or held, whatever the rotation says.
 pub const SURB_AGE_MAX: Duration = Duration::from_secs(24 * 3600);
-/// Recipients we keep a sender tag for; the one longest unused makes room.
+/// How often SURBs and keys of that age are looked for. Until they are found they are not used either.
+pub const SURB_SWEEP_TIME: Duration = Duration::from_secs(10 * 60);
+/// Recipients we keep a sender tag for; the one longest unused makes room, and its keys are forgotten.
 pub const CONVERSATIONS_COUNT_MAX: usize = 4_096;
+/// Messages of our own in the send queue, beside the user's: a request to each peer, and the answers to requests.
+pub const CONTROL_COUNT_MAX: usize = PEERS_COUNT_MAX + SURBS_ANSWERING_MAX as usize;
 
 // ── link ─────────────────────────────────────────────────────────────────────────────────────────────────────────
 

@@ -2,7 +2,7 @@
 //!
 //! Runs under `cargo test --target wasm32-unknown-unknown --test web` with a driver named in the environment. Tests that
 //! talk to the devnet read its addresses from `MIXLET_DEVNET` (the directory) and `MIXLET_DEVNET_CONTROL` at build
-//! time, and fail without them.
+//! time, and fail without them; so does the one that compares with the native build, without `MIXLET_TRACE`.
 
 #![cfg(target_arch = "wasm32")]
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test that panics is a test that fails")]
@@ -31,3 +31,5 @@ mod socket;
 mod store;
 #[path = "web/tap.rs"]
 mod tap;
+#[path = "web/world.rs"]
+mod world;

@@ -6,16 +6,19 @@
 //! [`Output::Discard`] may be written only after the outputs before it.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::marker::PhantomData;
 
+use mixlet::engine::Sphinx;
 use mixlet::gateway::server::{self, Balance, HANDSHAKE_TIMEOUT, LOGIN_TIMEOUT, Registry, Session};
-use mixlet::gateway::{ClientId, ClientText, IdentityKeypair, SharedKey};
+use mixlet::gateway::{ClientId, ClientText, FrameError, IdentityKeypair, SharedKey};
 use mixlet::message::split_ack_blob;
 use mixlet::sphinx::{Destination, NodeAddress, NodeFrame, NodePrivateKey, PacketSize, Peeled};
 use mixlet::time::{Duration, Instant};
 use rand_chacha::ChaCha20Rng;
-use rand_core::Rng as _;
+use rand_core::{CryptoRng, Rng as _};
 use zeroize::Zeroizing;
 
+use crate::format::NodeFormat;
 use crate::keyring::{KeyRing, Rotations};
 use crate::mix::Peers;
 use crate::record::{ClientName, ConnectionId, DropReason, Fingerprint, NodeName, What};
@@ -82,11 +85,11 @@ pub struct Parts {
 }
 
 /// One gateway.
-pub struct Gateway {
-    keys: KeyRing,
+pub struct Gateway<F: NodeFormat = Sphinx> {
+    keys: KeyRing<F>,
     peers: Peers,
     rng: ChaCha20Rng,
-    clients: Clients,
+    clients: Clients<F>,
     connections: BTreeMap<ConnectionId, Connection>,
     /// Logins that wait for the answer of an earlier connection, by that connection.
     contested: BTreeMap<ConnectionId, Contest>,
@@ -110,7 +113,7 @@ struct Contest {
     deadline: Instant,
 }
 
-impl Gateway {
+impl<F: NodeFormat> Gateway<F> {
     /// A gateway without Sphinx keys; give it some with [`Gateway::hold_keys`].
     pub fn new(parts: Parts) -> Self {
         let Parts { identity, protocol_version, peers, saved, rng } = parts;
@@ -130,6 +133,7 @@ impl Gateway {
             discarded: Vec::new(),
             unsaved: BTreeSet::new(),
             notes: Vec::new(),
+            format: PhantomData,
         };
         Self {
             keys: KeyRing::default(),
@@ -235,7 +239,7 @@ impl Gateway {
     /// # Errors
     /// Why it was dropped.
     pub fn handle_packet(&mut self, frame: NodeFrame, now: Instant) -> Result<(), DropReason> {
-        let arrived = Fingerprint::of(frame.packet.as_bytes());
+        let arrived = F::fingerprint(&frame.packet);
         let rotation = frame.rotation;
         let Peeled::Final { destination, size, plaintext, .. } = self.keys.peel(frame)? else {
             return Err(DropReason::WrongRole);
@@ -253,7 +257,7 @@ impl Gateway {
             len: size.packet_len(),
             client: ClientName(destination.0),
             stored,
-            ack: ack.as_ref().map(|(_, frame)| Fingerprint::of(frame.packet.as_bytes())),
+            ack: ack.as_ref().map(|(_, frame)| F::fingerprint(&frame.packet)),
         }));
         if let Some((to, frame)) = ack {
             self.forward(to, frame, arrived, now);
@@ -312,7 +316,7 @@ impl Gateway {
         &mut self,
         id: ConnectionId,
         now: Instant,
-        handle: impl FnOnce(&mut Session, &mut Clients, &mut ChaCha20Rng) -> Vec<server::Output>,
+        handle: impl FnOnce(&mut Session, &mut Clients<F>, &mut ChaCha20Rng) -> Vec<server::Output>,
     ) {
         let Some(connection) = self.connections.get_mut(&id) else { return };
         let outputs = handle(&mut connection.session, &mut self.clients, &mut self.rng);
@@ -341,8 +345,8 @@ impl Gateway {
                     self.outputs.push_back(Output::Close(id));
                 }
                 server::Output::Forward(mix_packet) => {
-                    let bytes = mix_packet.packet.as_bytes();
-                    let (packet, len) = (Fingerprint::of(bytes), bytes.len());
+                    let packet = F::fingerprint(&mix_packet.packet);
+                    let len = mix_packet.packet.as_bytes().len();
                     if let Some(client) = client {
                         let client = ClientName(client.0);
                         self.outputs.push_back(Output::Note(What::Entered { client, packet, len }));
@@ -381,8 +385,26 @@ impl Gateway {
         self.clients.verdict = None;
     }
 
+    /// A packet is to go to a node, as if a client had sent it.
+    pub fn send_packet(&mut self, to: NodeAddress, frame: NodeFrame, now: Instant) {
+        let fingerprint = F::fingerprint(&frame.packet);
+        self.forward(to, frame, fingerprint, now);
+    }
+
+    /// Empties the inbox of a client that is not connected, the oldest message first.
+    pub fn take_inbox(&mut self, client: &ClientId) -> Vec<Vec<u8>> {
+        let messages = self.clients.take_stored(client);
+        // They are about a connection, and there is none.
+        self.clients.notes.clear();
+        self.outputs.extend(self.clients.discarded.drain(..).map(Output::Discard));
+        messages
+    }
+
     /// Pushes a message to a client or stores it; says whether it was stored.
-    fn deliver(&mut self, destination: &Destination, message: Vec<u8>) -> Result<bool, DropReason> {
+    ///
+    /// # Errors
+    /// [`DropReason::InboxFull`].
+    pub fn deliver(&mut self, destination: &Destination, message: Vec<u8>) -> Result<bool, DropReason> {
         let client = ClientId(destination.0);
         let live = self.clients.live.get(&client).and_then(|id| Some((*id, self.connections.get(id)?)));
         if let Some((id, connection)) = live
@@ -406,8 +428,7 @@ impl Gateway {
         let output = match self.peers.get(&to) {
             Some(to_name) => Output::Forward(Forward { to, to_name: *to_name, frame, arrived, since }),
             None => {
-                let bytes = frame.packet.as_bytes();
-                let (packet, len) = (Fingerprint::of(bytes), bytes.len());
+                let (packet, len) = (F::fingerprint(&frame.packet), frame.packet.as_bytes().len());
                 Output::Note(What::Dropped { packet, len, why: DropReason::UnknownNextHop })
             }
         };
@@ -416,7 +437,7 @@ impl Gateway {
 }
 
 /// The clients of a gateway, as sessions see them.
-struct Clients {
+struct Clients<F> {
     identity: IdentityKeypair,
     protocol_version: u8,
     now_unix: u64,
@@ -436,6 +457,7 @@ struct Clients {
     /// Clients whose balance changed since it was written down.
     unsaved: BTreeSet<ClientId>,
     notes: Vec<ClientNote>,
+    format: PhantomData<fn() -> F>,
 }
 
 /// Something for the record that lacks the connection.
@@ -455,7 +477,7 @@ impl ClientNote {
     }
 }
 
-impl Clients {
+impl<F> Clients<F> {
     /// Changes what is known about a client and gives back the change.
     fn change(&mut self, id: &ClientId, change: impl FnOnce(&mut Client)) -> Change {
         let mut client = self.saved.client(&id.0).cloned().unwrap_or_else(|| Client {
@@ -471,7 +493,7 @@ impl Clients {
     }
 }
 
-impl Registry for Clients {
+impl<F: NodeFormat> Registry for Clients<F> {
     fn identity(&self) -> &IdentityKeypair {
         &self.identity
     }
@@ -555,6 +577,14 @@ impl Registry for Clients {
             (None, Some(false)) => false,
             (None, _) => self.keys.contains_key(client) || self.keys.len() < CLIENT_COUNT_MAX,
         }
+    }
+
+    fn open_request(&self, client: &ClientId, frame: &[u8]) -> Option<Result<(u8, Vec<u8>), FrameError>> {
+        Some(F::open_request(self.keys.get(client)?, frame))
+    }
+
+    fn seal_push(&self, client: &ClientId, payload: &[u8], rng: &mut dyn CryptoRng) -> Option<Vec<u8>> {
+        Some(F::seal_push(self.keys.get(client)?, payload, rng))
     }
 
     fn take_stored(&mut self, client: &ClientId) -> Vec<Vec<u8>> {

@@ -5,8 +5,10 @@
 
 use std::collections::HashSet;
 
-use mixlet::sphinx::{Checked, NodeFrame, NodePrivateKey, Peeled, RotationTag};
+use mixlet::engine::Sphinx;
+use mixlet::sphinx::{NodeFrame, NodePrivateKey, Peeled, RotationTag};
 
+use crate::format::{Fault, NodeFormat};
 use crate::record::DropReason;
 
 /// How many replay tags are remembered for one key, at least half of them whole. Beyond it the oldest half is
@@ -23,26 +25,31 @@ pub struct Rotations {
 }
 
 /// The keys of one node.
-#[derive(Default)]
-pub struct KeyRing {
+pub struct KeyRing<F: NodeFormat = Sphinx> {
     /// Primary first.
-    keys: Vec<RotationKey>,
+    keys: Vec<RotationKey<F>>,
 }
 
-struct RotationKey {
+struct RotationKey<F: NodeFormat> {
     rotation: u32,
-    key: NodePrivateKey,
+    key: F::Key,
     seen: ReplayFilter,
 }
 
-impl KeyRing {
+impl<F: NodeFormat> Default for KeyRing<F> {
+    fn default() -> Self {
+        Self { keys: Vec::new() }
+    }
+}
+
+impl<F: NodeFormat> KeyRing<F> {
     /// Keeps the keys of these rotations, asks `key_of` for those that are missing, and forgets all others.
     pub fn hold(&mut self, rotations: Rotations, key_of: impl Fn(u32) -> NodePrivateKey) {
         let mut had = std::mem::take(&mut self.keys);
         for rotation in [Some(rotations.primary), rotations.secondary].into_iter().flatten() {
             let key = match had.iter().position(|key| key.rotation == rotation) {
                 Some(place) => had.swap_remove(place),
-                None => RotationKey { rotation, key: key_of(rotation), seen: ReplayFilter::default() },
+                None => RotationKey { rotation, key: F::key(key_of(rotation)), seen: ReplayFilter::default() },
             };
             self.keys.push(key);
         }
@@ -53,21 +60,19 @@ impl KeyRing {
     /// # Errors
     /// [`DropReason::Expired`], [`DropReason::Forged`], [`DropReason::Replay`] or [`DropReason::Malformed`].
     pub fn peel(&mut self, frame: NodeFrame) -> Result<Peeled, DropReason> {
-        let NodeFrame { rotation, packet } = frame;
-        let fits = |key: &RotationKey| match rotation {
+        let NodeFrame { rotation, mut packet } = frame;
+        let fits = |key: &RotationKey<F>| match rotation {
             RotationTag::Unknown => true,
             tag => RotationTag::from_rotation_id(key.rotation) == tag,
         };
         let mut why = DropReason::Expired;
         for key in self.keys.iter_mut().filter(|key| fits(key)) {
-            let Ok(checked) = Checked::new(packet.clone(), &key.key) else {
-                why = DropReason::Forged;
-                continue;
-            };
-            if !key.seen.insert(&checked.replay_tag().0) {
-                return Err(DropReason::Replay);
+            match F::peel(packet, &key.key, |tag| key.seen.insert(&tag.0)) {
+                Ok(peeled) => return Ok(peeled),
+                Err(Fault::Replay) => return Err(DropReason::Replay),
+                Err(Fault::Malformed) => return Err(DropReason::Malformed),
+                Err(Fault::OtherKey(same)) => (packet, why) = (same, DropReason::Forged),
             }
-            return checked.peel().map_err(|_| DropReason::Malformed);
         }
         Err(why)
     }

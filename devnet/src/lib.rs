@@ -11,9 +11,11 @@
 
 pub mod directory;
 pub mod faults;
+pub mod format;
 pub mod gateway;
 pub mod keyring;
 pub mod mix;
+#[cfg(not(target_arch = "wasm32"))]
 pub mod net;
 pub mod record;
 pub mod sim;

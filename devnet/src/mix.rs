@@ -6,9 +6,11 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use mixlet::engine::Sphinx;
 use mixlet::sphinx::{NodeAddress, NodeFrame, NodePrivateKey, Peeled};
 use mixlet::time::{Duration, Instant};
 
+use crate::format::NodeFormat;
 use crate::keyring::{KeyRing, Rotations};
 use crate::record::{DropReason, Fingerprint, NodeName};
 
@@ -36,15 +38,15 @@ pub struct Departure {
 }
 
 /// One mix node.
-pub struct MixNode {
-    keys: KeyRing,
+pub struct MixNode<F: NodeFormat = Sphinx> {
+    keys: KeyRing<F>,
     peers: Peers,
     /// By deadline, then by arrival.
     held: BTreeMap<(Instant, u64), Departure>,
     arrivals: u64,
 }
 
-impl MixNode {
+impl<F: NodeFormat> MixNode<F> {
     /// A node without keys; give it some with [`MixNode::hold_keys`].
     pub fn new(peers: Peers) -> Self {
         Self { keys: KeyRing::default(), peers, held: BTreeMap::new(), arrivals: 0 }
@@ -60,7 +62,7 @@ impl MixNode {
     /// # Errors
     /// Why it was dropped.
     pub fn handle_frame(&mut self, frame: NodeFrame, now: Instant) -> Result<(), DropReason> {
-        let arrived = Fingerprint::of(frame.packet.as_bytes());
+        let arrived = F::fingerprint(&frame.packet);
         let rotation = frame.rotation;
         let Peeled::Forward { next, delay, packet } = self.keys.peel(frame)? else {
             return Err(DropReason::WrongRole);

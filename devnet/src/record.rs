@@ -22,7 +22,7 @@ pub const SECOND_COUNT_MAX: usize = 3600;
 
 /// Names a packet at one point of its way: the first 64 bits of the BLAKE3 hash of its bytes.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Fingerprint(u64);
+pub struct Fingerprint(pub(crate) u64);
 
 impl Fingerprint {
     /// The fingerprint of a packet's bytes.

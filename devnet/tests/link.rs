@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 use mixlet::engine::{Code, Event, FetchId, Incoming, LinkId, Phase, Recipient, Record, SendOptions, State};
 use mixlet::limits;
 use mixlet::time::{Duration, Instant};
-use mixlet_devnet::sim::{Manner, UNIX_ZERO, World};
+use mixlet_devnet::sim::{LargeWorld as World, Manner, UNIX_ZERO};
 use rand_chacha::ChaCha20Rng;
 use rand_core::{Rng, SeedableRng};
 use worlds::{ALICE, BOB, failure, plain, secs, stop};

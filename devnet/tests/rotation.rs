@@ -5,7 +5,7 @@ mod worlds;
 use mixlet::engine::{Code, Recipient, Record, Replies, SendError, SendOptions, State, Traffic};
 use mixlet::limits;
 use mixlet::time::{Duration, Instant};
-use mixlet_devnet::sim::World;
+use mixlet_devnet::sim::LargeWorld as World;
 use worlds::{
     ALICE, BOB, arrives, listen, pair, plain, quick, quick_rotations, retransmissions, rotation, run_to, secs, states,
     stop, unhurried,
@@ -177,7 +177,7 @@ fn who_sleeps_through_a_rotation_sends_nothing_with_dead_keys() {
     world.advance_epochs(0);
     let before = world.engine(ALICE).stats(world.now()).sent;
     world.send(ALICE, 1, &bob, b"good morning", &plain()).unwrap();
-    run_to(&mut world, 545);
+    run_to(&mut world, 605);
     assert_eq!(rotation(&world, ALICE), 4);
     assert_eq!(world.ends(ALICE).0, [1]);
     // Bob, who was awake among nodes without keys, gets it when he is back.

@@ -10,7 +10,7 @@ use mixlet::identity::Identity;
 use mixlet::limits;
 use mixlet::time::{Duration, Instant};
 use mixlet_devnet::directory::{Directory, EpochClock, GatewayEntry, MixEntry, Seed};
-use mixlet_devnet::sim::{UNIX_ZERO, World};
+use mixlet_devnet::sim::{LargeWorld as World, UNIX_ZERO};
 use rand_chacha::ChaCha20Rng;
 use rand_core::SeedableRng;
 use serde_json::{Value, json};
@@ -260,7 +260,7 @@ fn the_next_directory_is_asked_after_one_that_failed() {
     let config = Config::new(bases.to_vec(), secs(UNIX_ZERO)).unwrap();
     let mut rng = ChaCha20Rng::seed_from_u64(27);
     let identity = Identity::generate(&mut rng);
-    let mut engine = Engine::new(config, identity, None, Box::new(rng), Instant::ZERO);
+    let mut engine: Engine = Engine::new(config, identity, None, Box::new(rng), Instant::ZERO);
     engine.connect(Instant::ZERO);
     let mut now = Instant::ZERO;
     // Each has three chances, in turn.
@@ -410,7 +410,7 @@ fn a_stored_topology_is_not_used_when_its_rotation_is_over_or_nobody_knows() {
     stop(&mut world, ALICE);
     stop(&mut world, BOB);
     world.set_directory_up(false);
-    run_to(&mut world, 235);
+    run_to(&mut world, 222);
     assert!(starts(&mut world, ALICE), "in the epoch of grace");
     run_to(&mut world, 250);
     assert!(!starts(&mut world, ALICE));

@@ -23,13 +23,22 @@ export async function buildDevnet({ release = false } = {}) {
 }
 
 /** Where cargo puts the devnet's binary; the folder can be moved by the user's settings. */
-export async function devnetBinary({ release = false } = {}) {
+export function devnetBinary({ release = false } = {}) {
+  return binary('mixlet-devnet', release);
+}
+
+/** Where cargo puts the program for runs in virtual time, which is built with the devnet. */
+export function worldsBinary() {
+  return binary('mixlet-worlds', false);
+}
+
+async function binary(name, release) {
   const metadata = await execute('cargo', ['metadata', '--no-deps', '--offline', '--format-version', '1'], {
     env: toolEnv(),
     cwd: root,
     maxBuffer: 64 * 1024 * 1024,
   });
-  return join(JSON.parse(metadata.stdout).target_directory, release ? 'release' : 'debug', 'mixlet-devnet');
+  return join(JSON.parse(metadata.stdout).target_directory, release ? 'release' : 'debug', name);
 }
 
 /**

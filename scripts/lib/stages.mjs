@@ -2,7 +2,8 @@
 
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { buildDevnet, startDevnet } from './devnet.mjs';
+import { buildDevnet, startDevnet, worldsBinary } from './devnet.mjs';
+import { Complaint, tail } from './output.mjs';
 import { folder, cache, logs, root } from './paths.mjs';
 import { isFree } from './ports.mjs';
 import { run } from './processes.mjs';
@@ -56,7 +57,10 @@ export const stages = [
   check('rust', 'docs, wasm32', 'cargo', ['doc', ...WASM, '--no-deps'], { env: { RUSTDOCFLAGS: '-D warnings' } }),
   // Nothing in the core may need an operating system.
   check('rust', 'bare metal', 'cargo', ['check', '-p', 'mixlet', '--lib', '--target', 'thumbv7em-none-eabi']),
-  tests('rust', 'tests, native', 'cargo', ['test', ...WITHOUT_ORACLE, '--no-fail-fast'], { results: cargoResults }),
+  tests('rust', 'tests, native', 'cargo', ['test', ...WITHOUT_ORACLE, '--no-fail-fast'], {
+    results: cargoResults,
+    minutes: 30,
+  }),
 
   browserTests('chrome', () => ['--chromedriver', find('chromedriver')]),
   browserTests('firefox', () => ['--geckodriver', find('geckodriver')]),
@@ -92,6 +96,7 @@ function browserTests(browser, driver) {
           // second browser, and the next run, find the tests built.
           MIXLET_DEVNET: network.info.directory,
           MIXLET_DEVNET_CONTROL: network.info.control,
+          MIXLET_TRACE: await nativeTrace(),
           // The runner's own limits (20 s for all tests of a file, 5 s for the driver) are for idle machines.
           WASM_BINDGEN_TEST_TIMEOUT: '300',
           WASM_BINDGEN_TEST_DRIVER_TIMEOUT: '60',
@@ -112,6 +117,13 @@ function browserTests(browser, driver) {
       }
     },
   };
+}
+
+/** The hash of a short simulated run in the native build, which browsers have to give too. */
+async function nativeTrace() {
+  const { code, output } = await run(await worldsBinary(), ['trace'], { env: toolEnv(), timeoutMs: MINUTE });
+  if (code !== 0) throw new Complaint(`mixlet-worlds failed:\n${tail(output)}`);
+  return output.trim();
 }
 
 function committedCount(browser) {

@@ -117,6 +117,13 @@ const target = (triple) => ({
   present: async () => existsSync(join(sysroot, 'lib', 'rustlib', triple, 'lib')),
 });
 
+const toolchain = (name) => ({
+  name: `Rust ${name}`,
+  how: 'rustup',
+  args: ['toolchain', 'install', name, '--profile', 'minimal'],
+  present: async () => (await ask('cargo', `+${name}`, '--version')) !== null,
+});
+
 const component = (name, program) => ({
   name,
   how: 'rustup',
@@ -190,6 +197,14 @@ const all = {
     async () => find('chromium') !== null && find('chromedriver') !== null,
   ),
   firefox: debian('Firefox ESR', ['firefox-esr'], async () => find('firefox-esr') !== null),
+  nightly: toolchain('nightly'),
+  cargoFuzz: cargoTool({
+    name: 'cargo-fuzz',
+    minutes: 2,
+    optLevel: 0,
+    args: () => ['cargo-fuzz', '--locked'],
+    present: async () => find('cargo-fuzz') !== null,
+  }),
   geckodriver: cargoTool({
     name: 'geckodriver',
     minutes: 1,
@@ -203,6 +218,7 @@ const all = {
 export const toolSets = {
   rust: [all.compiler, all.wasmTarget, all.bareTarget, all.rustfmt, all.clippy],
   build: [all.compiler, all.wasmTarget, all.wasmBindgen, all.wasmPack, all.npmPackages],
+  fuzz: [all.compiler, all.nightly, all.cargoFuzz],
   browsers: [all.chromium, all.firefox, all.geckodriver],
 };
 toolSets.demo = toolSets.build;

@@ -8,10 +8,10 @@ use alloc::collections::VecDeque;
 
 use rand_core::Rng;
 
-use super::Engine;
 use super::forge;
-use super::outbound::FragmentKey;
 use super::output::Code;
+use super::unfinished::FragmentKey;
+use super::{Engine, PacketFormat};
 use crate::gateway::client::LoginFailure;
 use crate::gateway::server::LOGIN_SKEW_SECS;
 use crate::gateway::{self, ClientText};
@@ -72,7 +72,7 @@ impl Bandwidth {
     }
 }
 
-impl Engine {
+impl<P: PacketFormat> Engine<P> {
     /// Whether packets have to wait, real and cover alike.
     pub(super) fn is_held(&self, now: Instant) -> bool {
         self.link.bandwidth.is_held(now)

@@ -61,6 +61,16 @@ impl Default for Traffic {
     }
 }
 
+impl Traffic {
+    /// Whether every duration is in its range.
+    pub(super) fn is_valid(&self) -> bool {
+        let gaps = Duration::from_millis(1)..=Duration::from_secs(10);
+        let delays = Duration::ZERO..=Duration::from_secs(10);
+        [self.slot, self.loop_cover].iter().all(|gap| gaps.contains(gap))
+            && [self.hop_delay, self.ack_delay].iter().all(|delay| delays.contains(delay))
+    }
+}
+
 /// Back-off between two links.
 #[derive(Clone, Copy, Debug)]
 pub struct Reconnect {
@@ -152,18 +162,11 @@ impl Config {
     /// # Errors
     /// Which range was left.
     pub fn checked(self) -> Result<Self, ConfigError> {
-        let traffic = &self.traffic;
-        let gap = |gap: Duration| gap >= Duration::from_millis(1) && gap <= Duration::from_secs(10);
-        let delay = |delay: Duration| delay <= Duration::from_secs(10);
         if self.directories.is_empty() && self.topology.is_none() {
             Err(ConfigError::NoNetwork)
         } else if !self.directories.iter().all(|url| url.starts_with("http://") || url.starts_with("https://")) {
             Err(ConfigError::DirectoryUrl)
-        } else if !gap(traffic.slot)
-            || !gap(traffic.loop_cover)
-            || !delay(traffic.hop_delay)
-            || !delay(traffic.ack_delay)
-        {
+        } else if !self.traffic.is_valid() {
             Err(ConfigError::Traffic)
         } else if self.reconnect.min.is_zero()
             || self.reconnect.min > self.reconnect.max

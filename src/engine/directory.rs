@@ -1,6 +1,7 @@
 //! Fetching the topology: four answers of one directory, checked against each other, from the next directory where
 //! one fails, again after a while.
 
+use alloc::boxed::Box;
 use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -48,7 +49,7 @@ pub(super) enum Outcome {
     /// The answers straddle a change of epoch and are fetched once more.
     Again,
     /// A new topology.
-    New(Topology),
+    New(Box<Topology>),
     /// The round brought nothing; the next is planned.
     Failed(Code),
 }
@@ -135,7 +136,7 @@ impl Directory {
             Ok(topology) => {
                 self.accept(now);
                 self.plan_refresh(config, &topology, Duration::ZERO, (unix, now), rng);
-                Outcome::New(topology)
+                Outcome::New(Box::new(topology))
             }
             Err(Refused::Inconsistent) if !again => Outcome::Again,
             Err(Refused::Inconsistent) => self.fail(Code::DirectoryInvalid, config, now, rng),

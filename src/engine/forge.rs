@@ -4,23 +4,26 @@
 //! done for cover is the work done for real traffic: one data packet, one ack packet, one end-to-end layer.
 
 use alloc::vec::Vec;
+use core::marker::PhantomData;
 
 use rand_core::CryptoRng;
 
 use super::config::Traffic;
+use super::format::PacketFormat;
 use crate::message::{self, AckContent, AckKey, Address, FragmentId, GatewayId, ReplyKey, ReplySurb};
-use crate::sphinx::{self, Delay, MixPacket, PacketSize, RotationTag, SphinxError, Surb};
+use crate::sphinx::{Delay, MixPacket, PacketSize, RotationTag, SphinxError, Surb};
 use crate::time::Duration;
 use crate::topology::{Route, Topology, TopologyError};
 
 /// What sealing needs, borrowed for a moment.
-pub(super) struct Forge<'a> {
+pub(super) struct Forge<'a, P> {
     pub(super) topology: &'a Topology,
     pub(super) ack_key: &'a AckKey,
     /// Our own address: acks, SURBs and cover lead there.
     pub(super) own: &'a Address,
     pub(super) traffic: &'a Traffic,
     pub(super) rng: &'a mut dyn CryptoRng,
+    pub(super) format: PhantomData<fn() -> P>,
 }
 
 /// A packet ready to be wrapped in a frame.
@@ -46,7 +49,7 @@ pub(super) enum SealError {
     Recipient,
 }
 
-impl Forge<'_> {
+impl<P: PacketFormat> Forge<'_, P> {
     /// Seals a fragment for a client known by its address.
     pub(super) fn for_address(&mut self, to: &Address, id: FragmentId, fragment: &[u8]) -> Result<Sealed, SealError> {
         self.forward(to, AckContent::Fragment(id), fragment)
@@ -61,8 +64,8 @@ impl Forge<'_> {
     /// Seals a fragment over a peer's SURB, which is used up.
     pub(super) fn over_surb(&mut self, held: HeldSurb, id: FragmentId, fragment: &[u8]) -> Result<Sealed, SealError> {
         let (mut plaintext, ack_delay) = self.ack_blob(AckContent::Fragment(id))?;
-        plaintext.extend_from_slice(&message::seal_with(&held.key, fragment));
-        let (first_hop, packet) = held.surb.apply(SIZE, &plaintext).map_err(|_| SealError::Recipient)?;
+        plaintext.extend_from_slice(&P::seal_with(&held.key, fragment));
+        let (first_hop, packet) = P::apply_surb(held.surb, SIZE, &plaintext).map_err(|_| SealError::Recipient)?;
         // The delays on the way were chosen by the SURB's maker; a multiple of our own mean stands in for them.
         let chosen = ack_delay + self.traffic.hop_delay * DELAYED_HOPS;
         Ok(Sealed { packet: MixPacket { rotation: held.rotation, first_hop, packet }, chosen })
@@ -73,13 +76,13 @@ impl Forge<'_> {
         let route = route(self.topology, self.own.gateway(), self.rng)?;
         let (delays, _) = delays(self.traffic.hop_delay, self.rng);
         let destination = self.own.identity();
-        let surb = Surb::make(route.hops(), &delays, &destination, self.rng).map_err(sphinx_failed)?;
+        let surb = P::make_surb(route.hops(), &delays, &destination, self.rng).map_err(sphinx_failed)?;
         Ok(ReplySurb { key: ReplyKey::random(self.rng), surb })
     }
 
     fn forward(&mut self, to: &Address, ack: AckContent, content: &[u8]) -> Result<Sealed, SealError> {
         let (mut plaintext, ack_delay) = self.ack_blob(ack)?;
-        let sealed = message::seal_to(to.encryption_key(), content, self.rng).map_err(|_| SealError::Recipient)?;
+        let sealed = P::seal_to(to.encryption_key(), content, self.rng).map_err(|_| SealError::Recipient)?;
         plaintext.extend_from_slice(&sealed);
         let (packet, delay) = self.packet(to, SIZE, self.traffic.hop_delay, &plaintext)?;
         Ok(Sealed { packet, chosen: delay + ack_delay })
@@ -87,7 +90,7 @@ impl Forge<'_> {
 
     /// The ack a packet carries: a packet of its own, back to us, released by the last gateway.
     fn ack_blob(&mut self, content: AckContent) -> Result<(Vec<u8>, Duration), SealError> {
-        let sealed = self.ack_key.seal(content, self.rng);
+        let sealed = P::seal_ack(self.ack_key, content, self.rng);
         let (ack, delay) = self.packet(self.own, PacketSize::Ack, self.traffic.ack_delay, &sealed)?;
         Ok((message::ack_blob(ack.first_hop, &ack.packet), delay))
     }
@@ -104,7 +107,7 @@ impl Forge<'_> {
         let (delays, sum) = delays(mean, self.rng);
         let hops = route.hops();
         let first_hop = hops.first().ok_or(SealError::NoRoute)?.address;
-        let packet = sphinx::build(size, hops, &delays, &destination, plaintext, self.rng).map_err(sphinx_failed)?;
+        let packet = P::build(size, hops, &delays, &destination, plaintext, self.rng).map_err(sphinx_failed)?;
         Ok((MixPacket { rotation: self.topology.rotation(), first_hop, packet }, sum))
     }
 }

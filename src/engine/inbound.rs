@@ -2,9 +2,9 @@
 
 use alloc::vec::Vec;
 
-use super::Engine;
-use super::outbound::{Kind, NewMessage, SURB_COST, Stage, Target};
 use super::output::{Event, Overflow};
+use super::unfinished::{Kind, NewMessage, SURB_COST, Stage, Target, Wants};
+use super::{Engine, PacketFormat};
 use crate::limits;
 use crate::message::{
     self, ACK_BLOB_LEN, ACK_LEN, AckContent, Content, Context, Inserted, KeyDigest, Repliable, Reply, SenderTag,
@@ -12,7 +12,7 @@ use crate::message::{
 use crate::sphinx::PacketSize;
 use crate::time::Instant;
 
-impl Engine {
+impl<P: PacketFormat> Engine<P> {
     /// One push, decrypted with the gateway's key. Its length alone says whether it is an ack.
     pub(super) fn handle_push(&mut self, payload: &[u8], now: Instant) {
         self.heard(now);
@@ -28,7 +28,7 @@ impl Engine {
 
     fn handle_ack(&mut self, payload: &[u8], now: Instant) {
         self.stats.received.ack += 1;
-        match self.identity.ack.open(payload) {
+        match P::open_ack(&self.identity.ack, payload) {
             Some(AckContent::Cover) => {}
             Some(AckContent::Fragment(id)) => match self.outbound.acked(id, now) {
                 Some(acked) => {
@@ -50,9 +50,9 @@ impl Engine {
     fn handle_data(&mut self, payload: &[u8], now: Instant) {
         let Some((head, sealed)) = payload.split_first_chunk::<32>() else { return };
         // A digest of one of our reply keys, or else an ephemeral key. The reply key is used up by the match.
-        let (fragment, conversation) = match self.replies.take_key(&KeyDigest(*head)) {
-            Some((key, conversation)) => (message::open_with(&key, sealed), Some(conversation)),
-            None => match message::open(&self.identity.encryption, payload) {
+        let (fragment, conversation) = match self.conversations.take_key(&KeyDigest(*head), now) {
+            Some((key, conversation)) => (P::open_with(&key, sealed), Some(conversation)),
+            None => match P::open(&self.identity.encryption, payload) {
                 Ok(fragment) => (fragment, None),
                 Err(_) => {
                     self.stats.received.unknown += 1;
@@ -100,7 +100,7 @@ impl Engine {
                     self.stats.dropped.surb += u64::from(dropped);
                     self.events.push_back(Event::Overflow { what: Overflow::Surbs, count: dropped, bytes: 0 });
                 }
-                self.unpark_peer(tag);
+                self.surbs_came(tag, now);
                 if let Some(body) = body {
                     self.events.push_back(Event::Received { body, tag: Some(tag) });
                 }
@@ -119,21 +119,19 @@ impl Engine {
     /// Someone who answers us over SURBs asks for more of them. Granted only to whom they were given, and only so many
     /// that what is outstanding stays bounded.
     fn grant_surbs(&mut self, conversation: SenderTag, address: &message::Address, amount: u32, now: Instant) {
-        let Some(granted) = self.replies.grant(conversation, address, amount).filter(|granted| *granted > 0) else {
-            self.stats.dropped.surb_request += 1;
-            return;
+        let mut left = match self.closing {
+            None => self.conversations.grant(conversation, address, amount, now),
+            Some(_) => 0,
         };
-        if self.closing.is_some() {
-            return;
-        }
-        let mut left = granted;
+        self.stats.dropped.surb_request += u64::from(left == 0);
         while left > 0 {
-            let wanted = left.min(limits::SURBS_PER_MESSAGE_MAX);
-            left -= wanted;
-            let stage = Stage::Body { body: Vec::new(), wanted: wanted as usize, surbs: Vec::new() };
-            let deadline = self.default_deadline(wanted as usize * SURB_COST, now);
+            let count = left.min(limits::SURBS_PER_ANSWER);
+            left -= count;
+            let wanted = count as usize;
+            let stage = Stage::Body { body: Vec::new(), wanted, surbs: Vec::new(), wants: Wants::Promised };
+            let deadline = self.default_deadline(wanted * SURB_COST, now);
             let target = Target::Address(address.clone());
-            self.outbound.insert(NewMessage::control(target, Kind::AdditionalSurbs, stage, deadline));
+            self.outbound.insert(NewMessage::control(target, Kind::AdditionalSurbs(count), stage, deadline));
         }
     }
 }

@@ -9,9 +9,9 @@ use alloc::vec::Vec;
 
 use rand_core::Rng;
 
-use super::Engine;
 use super::bandwidth::{Bandwidth, PACKET_COST};
 use super::output::{Code, Event, Incoming, LinkId, Phase, Record, Request, State};
+use super::{Engine, PacketFormat};
 use crate::gateway::client::{
     LoggedIn, LoginFailure, Registered, Registering, Step, login_reply, login_request, negotiate,
 };
@@ -140,6 +140,12 @@ impl Link {
         self.heard + if self.degraded { silence * limits::SILENCE_DEAD_FACTOR } else { silence }
     }
 
+    /// A new attempt to connect: what was before it does not count.
+    pub(super) fn forgive(&mut self) {
+        self.failures = 0;
+        self.was_up = false;
+    }
+
     /// Something came back, or nothing could: after a sleep, or a while in which nothing left, a link has the time to
     /// `degraded` once more to show itself.
     pub(super) fn heard_now(&mut self, now: Instant) {
@@ -147,7 +153,7 @@ impl Link {
     }
 }
 
-impl Engine {
+impl<P: PacketFormat> Engine<P> {
     // ── what happened ────────────────────────────────────────────────────────────────────────────────────────────
 
     pub(super) fn link_opened(&mut self, link: LinkId, now: Instant) {
@@ -204,7 +210,7 @@ impl Engine {
             LinkState::Registering { handshake, .. } => handshake.shared(),
             _ => None,
         };
-        match shared.map(|shared| gateway::open_push(shared, frame)) {
+        match shared.map(|shared| P::open_push(shared, frame)) {
             Some(Ok(payload)) => self.handle_push(&payload, now),
             Some(Err(_)) | None => self.stats.dropped.frame += 1,
         }
@@ -489,8 +495,7 @@ impl Engine {
     /// The clocks of acks and messages go on. What left just before the link broke goes again soon.
     fn thaw(&mut self, now: Instant) {
         let Some(since) = self.frozen_since.take() else { return };
-        self.outbound.shift(now.since(since));
-        self.reassembler.note_sleep(now.since(since));
+        self.paused(now.since(since));
         if self.link.lost_at.take().is_some() {
             let tail = limits::LOST_TAIL.max(self.rtt.mean());
             self.outbound.hurry(now.before(tail), now + RESEND_GRACE);

@@ -15,9 +15,12 @@
 //! 8. Frames and closures of an older link change nothing.
 
 mod bandwidth;
+mod bounds;
 mod config;
+mod conversations;
 mod directory;
 mod forge;
+mod format;
 mod inbound;
 mod link;
 mod network;
@@ -29,15 +32,19 @@ mod replies;
 mod rtt;
 mod stats;
 mod traffic;
+mod unfinished;
 mod window;
 
 use alloc::boxed::Box;
 use alloc::collections::VecDeque;
 use alloc::string::String;
+use core::marker::PhantomData;
 
 use rand_core::CryptoRng;
 
+pub use bounds::Bound;
 pub use config::{Config, ConfigError, Reconnect, Traffic};
+pub use format::{PacketFormat, Sphinx};
 pub use output::{
     Code, Event, FetchError, FetchId, Frame, Incoming, LinkId, MessageId, Outgoing, Overflow, Phase, Priority,
     Recipient, Record, Replies, Request, SendError, SendOptions, State,
@@ -53,15 +60,18 @@ use crate::topology::{GatewayNode, Topology};
 use directory::Directory;
 use link::{Link, Session};
 use network::{Grace, Stored};
-use outbound::{Deadline, Kind, MessageKey, Missed, NewMessage, Outbound, Parked, Stage, Target};
+use outbound::{Missed, Outbound};
 use pacing::{Pacing, Stream};
 use rtt::RttEstimate;
 use stats::RoundTrips;
 use traffic::{Ahead, Ready};
+use unfinished::{
+    Deadline, FRAGMENT_COST, Kind, Message, MessageKey, NewMessage, Parked, SURB_COST, Stage, Target, Wants,
+};
 use window::Window;
 
 /// One client.
-pub struct Engine {
+pub struct Engine<P: PacketFormat = Sphinx> {
     config: Config,
     identity: Identity,
     registration: Option<Registration>,
@@ -100,6 +110,7 @@ pub struct Engine {
     /// Messages and bytes that had to make room, as far as they were reported.
     pushed_out_reported: (u64, u64),
     replies: replies::Replies,
+    conversations: conversations::Conversations,
 
     // what is said
     requests: VecDeque<Request>,
@@ -112,6 +123,7 @@ pub struct Engine {
     now: Instant,
     /// Since when the clocks of acks and messages stand still, because no link is up.
     frozen_since: Option<Instant>,
+    format: PhantomData<fn() -> P>,
 }
 
 /// `close` was called.
@@ -122,7 +134,7 @@ struct Closing {
     done: bool,
 }
 
-impl Engine {
+impl<P: PacketFormat> Engine<P> {
     /// A client that is idle until [`Self::connect`]. `registration` is what the store held of an earlier run.
     pub fn new(
         config: Config,
@@ -163,6 +175,7 @@ impl Engine {
             reassembler,
             pushed_out_reported: (0, 0),
             replies: replies::Replies::default(),
+            conversations: conversations::Conversations::default(),
             requests: VecDeque::new(),
             events: VecDeque::new(),
             wants_room: false,
@@ -170,6 +183,7 @@ impl Engine {
             round_trips: RoundTrips::default(),
             now,
             frozen_since: Some(now),
+            format: PhantomData,
         }
     }
 
@@ -184,6 +198,7 @@ impl Engine {
         self.enter(State::Connecting, None);
         self.progress(Phase::Topology);
         self.directory.forgive();
+        self.link.forgive();
         if self.config.secure_page && self.config.topology.is_none() && !self.config.has_secure_directory() {
             self.fail(Code::MixedContent, Phase::Topology);
             return;
@@ -213,18 +228,18 @@ impl Engine {
         if self.outbound.key_of(id).is_some() {
             return Err(SendError::DuplicateId);
         }
-        let (target, kind, wanted) = match to {
+        let (target, kind, wanted, wants) = match to {
             Recipient::Address(address) => {
-                let wanted = match options.replies {
-                    Replies::Auto => self.replies.refill_for(address),
+                let (wanted, wants) = match options.replies {
+                    Replies::Auto => (limits::SURBS_FIRST, Wants::Refill),
                     Replies::Exactly(count) if count > limits::SURBS_PER_MESSAGE_MAX => {
                         return Err(SendError::TooManyReplies);
                     }
-                    Replies::Exactly(count) => count,
+                    Replies::Exactly(count) => (count, Wants::Exactly),
                 };
                 let plain = options.replies == Replies::Exactly(0);
                 let kind = if plain { Kind::Plain } else { Kind::Repliable };
-                (Target::Address(address.clone()), kind, wanted as usize)
+                (Target::Address(address.clone()), kind, wanted as usize, wants)
             }
             Recipient::Tag(tag) => {
                 if body.is_empty() {
@@ -233,10 +248,18 @@ impl Engine {
                 if self.replies.stock_of(tag) == 0 && !self.replies.awaits(tag) {
                     return Err(SendError::NoSurbs);
                 }
-                (Target::Tag(*tag), Kind::Reply, 0)
+                if !self.outbound.has_room_for(tag, body.len()) {
+                    // A peer that does not give SURBs is not to fill the queue of all others.
+                    if self.outbound.is_parked(tag) {
+                        return Err(SendError::NoSurbs);
+                    }
+                    self.wants_room = true;
+                    return Err(SendError::QueueFull);
+                }
+                (Target::Tag(*tag), Kind::Reply, 0, Wants::Exactly)
             }
         };
-        let len = body.len() + wanted * outbound::SURB_COST;
+        let len = body.len() + wanted * SURB_COST;
         if !self.outbound.has_room(len) {
             self.wants_room = true;
             return Err(SendError::QueueFull);
@@ -246,20 +269,23 @@ impl Engine {
             Some(timeout) => Some(Deadline::Wall(now + timeout)),
             None => self.default_deadline(len, now),
         };
-        let stage = Stage::Body { body: body.to_vec(), wanted, surbs: alloc::vec::Vec::new() };
-        let class = outbound::class_of(options.priority);
-        let reliable = options.reliable;
-        self.outbound.insert(NewMessage { id: Some(id), to: target, kind, stage, reliable, class, deadline });
+        if let Target::Tag(tag) = &target {
+            self.replies.answer(*tag);
+        }
+        let stage = Stage::Body { body: body.to_vec(), wanted, surbs: alloc::vec::Vec::new(), wants };
+        let (reliable, priority) = (options.reliable, Some(options.priority));
+        self.outbound.insert(NewMessage { id: Some(id), to: target, kind, stage, reliable, priority, deadline });
         Ok(())
     }
 
     /// Forgets a message: what was not sealed does not leave, nothing of it goes again, no event tells of it.
     pub fn cancel(&mut self, id: MessageId, now: Instant) {
-        self.advance(now);
+        let now = self.advance(now);
         if let Some(key) = self.outbound.key_of(id) {
             self.drop_ahead_of(key);
-            self.remove(key);
+            self.remove(key, false);
         }
+        self.close_if_drained(now);
     }
 
     /// Refuses new work and ends: at once, or when everything accepted is acknowledged or `deadline` is reached. Ends
@@ -274,17 +300,17 @@ impl Engine {
         self.close_if_drained(now);
     }
 
-    /// New traffic settings, from the next gap on.
+    /// New traffic settings: the gaps and packets that begin from now on have them. What has left keeps its delays.
     ///
     /// # Errors
-    /// When a value is out of its range.
+    /// When a value is out of its range; nothing has changed then.
     pub fn set_traffic(&mut self, traffic: Traffic, now: Instant) -> Result<(), ConfigError> {
-        self.advance(now);
-        let mut config = self.config.clone();
-        config.traffic = traffic;
-        self.config = config.checked()?;
-        self.pacing.set_traffic(&traffic);
-        self.drop_ahead();
+        let now = self.advance(now);
+        if !traffic.is_valid() {
+            return Err(ConfigError::Traffic);
+        }
+        let old = core::mem::replace(&mut self.config.traffic, traffic);
+        self.traffic_changed(&old, now);
         Ok(())
     }
 
@@ -378,18 +404,19 @@ impl Engine {
         let prepare = (self.wants_to_prepare() && self.outgoing.is_empty()).then_some(self.now);
         let main = self.pacing.next(Stream::Main).filter(|_| !self.config.traffic.danger_no_pacing);
         let acks = self.outbound.next_ack_deadline().filter(|_| up);
-        let requests = if up { self.replies.next_request(&self.outbound.waiting_peers()) } else { None };
+        let peers = self.replies.next_due().filter(|_| up);
         [
             prepare,
             main,
             self.pacing.next(Stream::Cover),
             acks,
             self.outbound.next_message_deadline(up),
-            requests,
+            peers,
             self.link.next_timeout(self.silence()),
             self.directory.due(),
-            self.reassembler.next_deadline(),
-            self.replies.next_expiry(),
+            self.reassembler.next_deadline().filter(|_| up),
+            self.replies.next_sweep(),
+            self.conversations.next_sweep(),
             self.grace.as_ref().map(Grace::until),
             self.closing.filter(|closing| !closing.done).map(|closing| closing.deadline),
         ]
@@ -448,10 +475,9 @@ impl Engine {
         if now.since(self.now) >= limits::SLEEP_GAP && self.session.is_some() {
             let late = self.poll_timeout().map_or(Duration::ZERO, |asked| now.since(asked.max(self.now)));
             if late >= limits::SLEEP_GAP {
-                self.outbound.shift(late);
-                self.reassembler.note_sleep(late);
                 self.link.heard_now(now);
                 self.drop_ahead();
+                self.paused(late);
                 self.directory.hasten(now);
             }
         }
@@ -459,9 +485,19 @@ impl Engine {
         now
     }
 
+    /// No link was up for this long, or the machine slept: what waits for acks and fragments gets that time back.
+    fn paused(&mut self, pause: Duration) {
+        self.outbound.shift(pause);
+        self.replies.shift(pause);
+        self.reassembler.note_sleep(pause);
+        for key in self.outbound.begin_anew(pause) {
+            self.give_up(key, Code::Timeout, Phase::Network);
+        }
+    }
+
     /// Time with the link up, and what the fragments before it need at the present pace.
     fn default_deadline(&self, len: usize, now: Instant) -> Option<Deadline> {
-        let fragments = self.outbound.waiting_fragments() + len / outbound::FRAGMENT_COST + 1;
+        let fragments = self.outbound.waiting_fragments() + len / FRAGMENT_COST + 1;
         let pace = self.config.traffic.slot * u32::try_from(fragments).unwrap_or(u32::MAX);
         // While the clocks stand still, what has passed already must not count.
         let from = self.frozen_since.unwrap_or(now);
@@ -491,18 +527,11 @@ impl Engine {
             self.give_up(key, Code::Timeout, phase);
         }
         if up {
-            for tag in self.outbound.waiting_peers() {
-                self.ask_for_surbs(tag, now);
-                self.replies.postpone(tag, now);
-                if self.replies.is_exhausted(tag, now) {
-                    for key in self.outbound.messages_to(&tag) {
-                        self.give_up(key, Code::NoSurbs, Phase::Peer);
-                    }
-                }
-            }
+            self.mind_peers(now);
+            self.stats.dropped.expired += self.reassembler.expire(now) as u64;
         }
-        self.stats.dropped.expired += self.reassembler.expire(now) as u64;
         self.stats.dropped.surb += u64::from(self.replies.expire(now));
+        self.conversations.expire(now);
         self.end_grace(now);
         self.report_evictions();
     }
@@ -521,7 +550,7 @@ impl Engine {
     }
 
     fn delivered(&mut self, key: MessageKey, round_trip: Duration) {
-        let Some(message) = self.remove(key) else { return };
+        let Some(message) = self.remove(key, true) else { return };
         if let Some(id) = message.id {
             let retransmissions = message.progress().retransmissions;
             self.events.push_back(Event::Delivered { id, round_trip, retransmissions });
@@ -530,16 +559,17 @@ impl Engine {
 
     fn give_up(&mut self, key: MessageKey, code: Code, phase: Phase) {
         self.drop_ahead_of(key);
-        let Some(message) = self.remove(key) else { return };
+        let Some(message) = self.remove(key, false) else { return };
         if let Some(id) = message.id {
             self.stats.undelivered += 1;
-            let outbound::Progress { acked, total, retransmissions, .. } = message.progress();
+            let unfinished::Progress { acked, total, retransmissions, .. } = message.progress();
             self.events.push_back(Event::Undelivered { id, code, phase, acked, total, retransmissions });
         }
     }
 
-    fn remove(&mut self, key: MessageKey) -> Option<outbound::Message> {
+    fn remove(&mut self, key: MessageKey, delivered: bool) -> Option<Message> {
         let message = self.outbound.remove(key)?;
+        self.settle_surbs(key, &message, delivered);
         if self.wants_room {
             self.wants_room = false;
             self.events.push_back(Event::Room);
@@ -569,6 +599,8 @@ impl Engine {
         }
         self.state = State::Idle;
         self.events.push_back(Event::Failed { code, phase });
+        // A `close` that waited for what has now been given up waits no more.
+        self.close_if_drained(self.now);
     }
 
     fn enter(&mut self, state: State, code: Option<Code>) {

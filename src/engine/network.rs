@@ -5,10 +5,9 @@ use alloc::vec::Vec;
 
 use zeroize::Zeroizing;
 
-use super::Engine;
 use super::directory::Outcome;
-use super::outbound::Parked;
 use super::output::{Code, FetchError, FetchId, Phase, Record, Request, State};
+use super::{Engine, PacketFormat};
 use crate::limits;
 use crate::message::{Address, GatewayId};
 use crate::sphinx::RotationTag;
@@ -36,7 +35,7 @@ pub(super) struct Stored {
     saved: Option<(Instant, u32)>,
 }
 
-impl Engine {
+impl<P: PacketFormat> Engine<P> {
     // ── where it comes from ──────────────────────────────────────────────────────────────────────────────────────
 
     /// The topology that an earlier run had saved, as its record came from the store; to be called before
@@ -81,7 +80,7 @@ impl Engine {
                 self.requests.extend(fetches.into_iter().map(|(id, url)| Request::Fetch { id, url }));
             }
             Outcome::New(topology) => {
-                if self.new_topology(topology, Duration::ZERO, now) {
+                if self.new_topology(*topology, Duration::ZERO, now) {
                     self.save_topology(now);
                 }
             }
@@ -119,14 +118,10 @@ impl Engine {
         }
         self.enter_linked();
         self.drop_ahead();
-        // Reply blocks that wait in a message lead along routes of the old topology.
+        // SURBs that wait in a message lead along routes of the old topology.
         self.outbound.drop_surbs();
-        let generation = self.directory.generation();
-        self.outbound.unpark(|_, parked| match parked {
-            Parked::NoRoute(seen) => seen < generation,
-            // Some may be of the rotation that we know only now.
-            Parked::NoSurbs => true,
-        });
+        // Those that were sent to us may be of the rotation that we know only now.
+        self.outbound.unpark_all(self.directory.generation());
         self.link_new_topology(now);
         true
     }
@@ -152,7 +147,9 @@ impl Engine {
             let end = Duration::from_secs(schedule.epoch_start(second_epoch));
             until = until.min(now + end.saturating_sub(self.gateway_time(now)));
         }
-        if new.rotation_id().abs_diff(old.rotation_id()) > 1 {
+        let (from, to) = (old.rotation_id(), new.rotation_id());
+        self.conversations.rotated();
+        if to.abs_diff(from) > 1 {
             // Tags tell only odd from even, so those of two rotations ago would pass for new ones.
             self.grace = None;
             self.end_rotation(None);
@@ -160,9 +157,12 @@ impl Engine {
         }
         // Tables are few, and for the keys in use.
         old.drop_tables();
-        if let Some(earlier) = self.grace.replace(Grace { topology: old, until }) {
+        if let Some(earlier) = self.grace.replace(Grace { topology: old, until })
+            && earlier.topology.rotation_id() != to
+        {
             self.end_rotation(Some(earlier.topology.rotation()));
         }
+        self.replies.rotated(until.since(now), self.config.ask_for_more, now, &mut *self.rng);
         self.end_grace(now);
     }
 
@@ -175,8 +175,15 @@ impl Engine {
 
     fn end_rotation(&mut self, ended: Option<RotationTag>) {
         self.stats.dropped.surb += u64::from(self.replies.end_rotation(ended));
-        // Who waits for a reply block that was dropped asks anew, or is told that there is none.
-        self.outbound.unpark(|_, parked| parked == Parked::NoSurbs);
+        // Who waits for a SURB that was dropped asks anew, or is told that there is none.
+        self.outbound.unpark_all(0);
+    }
+
+    /// Which tags packets can travel under now, with the ack that has the tag of the packet that brings it.
+    pub(super) fn usable_rotations(&self) -> impl Fn(RotationTag) -> bool + use<P> {
+        let present = self.topology.as_ref().map(Topology::rotation);
+        let ended = self.grace.as_ref().map(|grace| grace.topology.rotation());
+        move |tag| [present, ended].into_iter().flatten().any(|rotation| fits(rotation, tag))
     }
 
     /// Whether the nodes have forgotten the keys of the topology in use: by its schedule its rotation was over an epoch
@@ -256,11 +263,14 @@ pub(super) fn topology_for<'a>(
     grace: Option<&'a Grace>,
     tag: RotationTag,
 ) -> Option<&'a Topology> {
+    let suits = |topology: &&Topology| fits(topology.rotation(), tag);
+    Some(in_use).filter(suits).or_else(|| grace.map(|grace| &grace.topology).filter(suits))
+}
+
+/// Whether packets of this tag can be made with the keys of this rotation.
+fn fits(rotation: RotationTag, tag: RotationTag) -> bool {
     // Nodes try all keys they have for a packet without a tag.
-    let fits = |topology: &&Topology| {
-        tag == RotationTag::Unknown || [tag, RotationTag::Unknown].contains(&topology.rotation())
-    };
-    Some(in_use).filter(fits).or_else(|| grace.map(|grace| &grace.topology).filter(fits))
+    tag == RotationTag::Unknown || [tag, RotationTag::Unknown].contains(&rotation)
 }
 
 /// Whether a topology of this age is of a rotation whose keys are gone by its own schedule.

@@ -3,140 +3,67 @@
 //! Queues hold plaintext fragments, never packets. A fragment is in one of four places: not sent yet (behind its
 //! message's cursor), in flight (with a deadline), waiting to go again, or acknowledged.
 
-use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
+use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 
 use rand_core::CryptoRng;
 
 use super::output::{MessageId, Priority};
+use super::unfinished::{
+    Deadline, FRAGMENT_COST, FragmentKey, FragmentState, Message, MessageKey, NewMessage, Parked, Progress, SURB_COST,
+    Stage,
+};
 use crate::limits;
-use crate::message::{Address, FragmentId, Fragments, ReplySurb, SET_FRAGMENTS_MAX, SenderTag, SetId};
+use crate::message::{FragmentId, Fragments, SET_FRAGMENTS_MAX, SenderTag, SetId};
+use crate::table::{Table, TableSet};
 use crate::time::{Duration, Instant};
 
 /// All messages that are not finished.
 #[derive(Default)]
 pub(super) struct Outbound {
-    messages: BTreeMap<MessageKey, Message>,
-    by_id: BTreeMap<MessageId, MessageKey>,
+    messages: Table<MessageKey, Message>,
+    by_id: Table<MessageId, MessageKey>,
     /// Which message a set belongs to, and which of its sets it is.
-    by_set: BTreeMap<SetId, (MessageKey, usize)>,
+    by_set: Table<SetId, (MessageKey, usize)>,
     /// Messages with fragments that were never sent, by class. Keys of finished messages are skipped when met.
     queues: [VecDeque<MessageKey>; CLASS_COUNT],
+    /// Long messages that have not begun, by class, and the bytes of those that have.
+    line: [VecDeque<MessageKey>; CLASS_COUNT],
+    under_way: [usize; CLASS_COUNT],
     /// Fragments that go again. Those acknowledged in the meantime are skipped when met.
     again: VecDeque<FragmentKey>,
-    in_flight: BTreeMap<FragmentId, InFlight>,
-    ack_deadlines: BTreeSet<(Instant, FragmentId)>,
+    /// What is meant for peers who are answered over their SURBs.
+    backlogs: Table<SenderTag, Backlog>,
+    in_flight: Table<FragmentId, InFlight>,
+    ack_deadlines: TableSet<(Instant, FragmentId)>,
     /// Deadlines in wall time, and those that stand still while the link is down.
-    wall_deadlines: BTreeSet<(Instant, MessageKey)>,
-    link_deadlines: BTreeSet<(Instant, MessageKey)>,
+    wall_deadlines: TableSet<(Instant, MessageKey)>,
+    link_deadlines: TableSet<(Instant, MessageKey)>,
     bytes: usize,
+    /// Fragments that were never taken, of all messages.
+    unsent: usize,
     next_key: u64,
     turn: u32,
 }
 
-/// Our own number of a message.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct MessageKey(u64);
-
-/// One fragment of one message.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct FragmentKey {
-    pub(super) message: MessageKey,
-    pub(super) index: usize,
+/// The replies to one peer that are not finished; requests for SURBs do not count.
+#[derive(Default)]
+struct Backlog {
+    count: usize,
+    bytes: usize,
+    load: Load,
+    /// Messages that wait for SURBs, the oldest first.
+    parked: TableSet<MessageKey>,
+    /// There was no SURB for the last fragment: the others need not try.
+    dry: bool,
 }
 
-/// Whom a message is for.
-#[derive(Clone)]
-pub(super) enum Target {
-    Address(Address),
-    Tag(SenderTag),
-}
-
-/// What a message says, apart from its body.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Kind {
-    /// SURBs a peer asked for.
-    AdditionalSurbs,
-    /// The user's bytes, without a way to answer.
-    Plain,
-    /// The user's bytes over SURBs.
-    Reply,
-    /// The user's bytes with a sender tag and SURBs.
-    Repliable,
-    /// Asking for SURBs, over one of the last.
-    SurbRequest(u32),
-}
-
-/// Where a message stands before and after it is cut into fragments.
-pub(super) enum Stage {
-    /// Waiting for its turn and its SURBs.
-    Body { body: Vec<u8>, wanted: usize, surbs: Vec<ReplySurb> },
-    /// Cut.
-    Split(Fragments),
-}
-
-/// Why a message is not offered slots at the moment.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Parked {
-    /// No route with the topology of this generation.
-    NoRoute(u64),
-    /// No SURB of its peer is free.
-    NoSurbs,
-}
-
-/// One message.
-pub(super) struct Message {
-    pub(super) id: Option<MessageId>,
-    pub(super) to: Target,
-    pub(super) kind: Kind,
-    pub(super) stage: Stage,
-    pub(super) reliable: bool,
-    pub(super) parked: Option<Parked>,
-    /// How many newer topologies had no route either.
-    pub(super) routeless: u32,
-    deadline: Option<Deadline>,
-    /// What it counts for in the send queue's budget.
-    len: usize,
-    fragments: Vec<FragmentState>,
-    /// The first fragment that was never taken.
-    cursor: usize,
-    sent: usize,
-    acked: usize,
-    retransmissions: u32,
-    last_left: Instant,
-}
-
-/// A message to be accepted.
-pub(super) struct NewMessage {
-    pub(super) id: Option<MessageId>,
-    pub(super) to: Target,
-    pub(super) kind: Kind,
-    pub(super) stage: Stage,
-    pub(super) reliable: bool,
-    pub(super) class: usize,
-    pub(super) deadline: Option<Deadline>,
-}
-
-impl NewMessage {
-    /// One of our own, that no user asked for.
-    pub(super) fn control(to: Target, kind: Kind, stage: Stage, deadline: Option<Deadline>) -> Self {
-        Self { id: None, to, kind, stage, reliable: true, class: CLASS_CONTROL, deadline }
-    }
-}
-
-/// Until when a message is tried.
-#[derive(Clone, Copy, Debug)]
-pub(super) enum Deadline {
-    /// Stands still while the link is down.
-    Link(Instant),
-    Wall(Instant),
-}
-
-#[derive(Clone, Copy, Default)]
-struct FragmentState {
-    attempts: u8,
-    acked: bool,
-    waiting: bool,
+/// Fragments for one peer.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Load {
+    /// Never sent, or to be sent again.
+    pub(super) waiting: usize,
+    pub(super) in_flight: usize,
 }
 
 struct InFlight {
@@ -166,25 +93,18 @@ pub(super) enum Missed {
     GivenUp(MessageKey),
 }
 
-/// How far a message has come.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Progress {
-    pub(super) acked: u32,
-    pub(super) total: u32,
-    pub(super) retransmissions: u32,
-    pub(super) all_sent: bool,
-}
-
 impl Outbound {
     /// Accepts a message. The caller has checked [`Self::has_room`].
     pub(super) fn insert(&mut self, new: NewMessage) -> MessageKey {
-        let NewMessage { id, to, kind, stage, reliable, class, deadline } = new;
+        let NewMessage { id, to, kind, stage, reliable, priority, deadline } = new;
         let key = MessageKey(self.next_key);
         self.next_key += 1;
         let len = match &stage {
             Stage::Body { body, wanted, .. } => body.len() + wanted * SURB_COST,
             Stage::Split(_) => 0,
         };
+        let estimate = len / FRAGMENT_COST + 1;
+        let class = class_of(priority, estimate);
         self.bytes += len;
         if let Some(id) = id {
             self.by_id.insert(id, key);
@@ -202,8 +122,14 @@ impl Outbound {
             reliable,
             parked: None,
             routeless: 0,
+            surbs_until: 0,
+            class,
+            under_way: false,
+            queued: true,
+            shelved: Vec::new(),
             deadline,
             len,
+            estimate,
             fragments: Vec::new(),
             cursor: 0,
             sent: 0,
@@ -211,14 +137,29 @@ impl Outbound {
             retransmissions: 0,
             last_left: Instant::ZERO,
         };
+        let unsent = message.unsent();
+        self.unsent += unsent;
+        if let Some(tag) = message.reply_to() {
+            let backlog = self.backlogs.get_or_insert_with(tag, Backlog::default);
+            backlog.count += 1;
+            backlog.bytes += len;
+            backlog.load.waiting += unsent;
+        }
         self.messages.insert(key, message);
-        self.queues[class].push_back(key);
+        if is_long(class) { &mut self.line[class] } else { &mut self.queues[class] }.push_back(key);
         key
     }
 
     pub(super) fn has_room(&self, len: usize) -> bool {
         self.messages.len() < limits::SEND_QUEUE_COUNT_MAX
             && (self.bytes == 0 || self.bytes + len <= limits::SEND_QUEUE_LEN_MAX)
+    }
+
+    /// Whether one more reply of this length may wait for this peer's SURBs or slots.
+    pub(super) fn has_room_for(&self, tag: &SenderTag, len: usize) -> bool {
+        self.backlogs.get(tag).is_none_or(|backlog| {
+            backlog.count < limits::REPLIES_WAITING_COUNT_MAX && backlog.bytes + len <= limits::REPLIES_WAITING_LEN_MAX
+        })
     }
 
     pub(super) fn key_of(&self, id: MessageId) -> Option<MessageKey> {
@@ -250,6 +191,10 @@ impl Outbound {
         self.in_flight.len()
     }
 
+    pub(super) fn count(&self) -> usize {
+        self.messages.len()
+    }
+
     /// Draws set ids that no unfinished message has: there are only 31 bits.
     pub(super) fn draw_sets(&self, count: usize, rng: &mut dyn CryptoRng) -> Vec<SetId> {
         // The largest message has fewer than a hundred sets.
@@ -269,33 +214,53 @@ impl Outbound {
         for (number, set) in fragments.set_ids().iter().enumerate() {
             self.by_set.insert(*set, (key, number));
         }
+        let estimated = message.unsent();
         message.fragments = alloc::vec![FragmentState::default(); fragments.count()];
         message.stage = Stage::Split(fragments);
+        let unsent = message.unsent();
+        self.unsent = self.unsent + unsent - estimated;
+        if let Some(load) = load_of(&mut self.backlogs, message) {
+            load.waiting = load.waiting + unsent - estimated;
+        }
     }
 
     /// The next message whose turn it is, with the fragment to send, or `None` when there is nothing to send. A
     /// message that turns out not to be sendable now is parked by the caller, who then asks again.
     ///
     /// What goes again and our own requests get every other slot while the user's messages wait too: they unblock
-    /// others, but must not starve what is new. Within a class messages take turns.
+    /// others, but must not starve what is new. A priority has two classes, short messages before long ones, so that a
+    /// line of chat does not wait for its turn among hundreds of files. Within a class messages take turns.
     pub(super) fn next(&mut self, window: usize) -> Option<Next> {
-        if self.in_flight.len() >= window {
-            // Only what is already counted may go again.
-            return self.next_again();
+        let next = self.choose(window)?;
+        // Only what leaves, or could not be cut yet, takes a turn: asking more often changes nothing.
+        if matches!(next, Next::Fragment(_)) {
+            self.turn = self.turn.wrapping_add(1);
         }
-        self.turn = self.turn.wrapping_add(1);
+        Some(next)
+    }
+
+    fn choose(&mut self, window: usize) -> Option<Next> {
+        if self.in_flight.len() >= window {
+            return None;
+        }
         let urgent_first = self.turn.is_multiple_of(2);
-        if urgent_first && let Some(next) = self.next_again().or_else(|| self.next_of(CLASS_CONTROL)) {
+        // What goes again was in flight and will be: nothing new until there is room for both.
+        let full = self.in_flight.len() + self.again.len() >= window;
+        if (urgent_first || full)
+            && let Some(next) = self.next_again()
+        {
             return Some(next);
         }
-        // One of eight turns begins with the lower classes, so that they are slow but never starved.
-        let order = if self.turn % 8 == 7 {
-            [CLASS_BULK, CLASS_NORMAL, CLASS_HIGH]
-        } else {
-            [CLASS_HIGH, CLASS_NORMAL, CLASS_BULK]
-        };
-        for class in order {
-            if let Some(next) = self.next_of(class) {
+        if self.in_flight.len() + self.again.len() >= window {
+            return None;
+        }
+        if urgent_first && let Some(next) = self.next_of(CLASS_CONTROL) {
+            return Some(next);
+        }
+        // One of eight turns begins with another class, each in its turn, so that all are slow but none is starved.
+        let first = if self.turn % 8 == 7 { self.turn as usize / 8 % USER_CLASS_COUNT } else { 0 };
+        for class in 0..USER_CLASS_COUNT {
+            if let Some(next) = self.next_of((first + class) % USER_CLASS_COUNT) {
                 return Some(next);
             }
         }
@@ -303,36 +268,59 @@ impl Outbound {
     }
 
     fn next_again(&mut self) -> Option<Next> {
-        // Each is looked at once: those that wait for something stay in the queue.
-        for _ in 0..self.again.len() {
-            let key = self.again.pop_front()?;
+        while let Some(key) = self.again.pop_front() {
             let Some(message) = self.messages.get_mut(&key.message) else { continue };
-            let Some(state) = message.fragments.get(key.index).copied() else { continue };
-            if state.acked || !state.waiting {
-                continue;
-            }
+            let Some(state) = message.fragments.get_mut(key.index).filter(|state| state.waiting) else { continue };
             if message.parked.is_some() {
-                self.again.push_back(key);
+                message.shelved.push(key.index);
                 continue;
             }
-            if let Some(state) = message.fragments.get_mut(key.index) {
-                state.waiting = false;
+            state.waiting = false;
+            if let Some(load) = load_of(&mut self.backlogs, message) {
+                load.waiting -= 1;
             }
             return Some(Next::Fragment(key));
         }
         None
     }
 
+    /// Lets the long messages begin for which there is room under way.
+    fn begin_long(&mut self, class: usize) {
+        while let Some(key) = self.line[class].front() {
+            if let Some(message) = self.messages.get_mut(key) {
+                let under_way = self.under_way[class];
+                if under_way > 0 && under_way + message.len > limits::LONG_UNDER_WAY_LEN_MAX {
+                    return;
+                }
+                message.under_way = true;
+                self.under_way[class] += message.len;
+                self.queues[class].push_back(*key);
+            }
+            self.line[class].pop_front();
+        }
+    }
+
     fn next_of(&mut self, class: usize) -> Option<Next> {
-        for _ in 0..self.queues[class].len() {
-            let key = self.queues[class].pop_front()?;
+        self.begin_long(class);
+        while let Some(key) = self.queues[class].pop_front() {
             let Some(message) = self.messages.get_mut(&key) else { continue };
+            message.queued = false;
             if message.parked.is_some() {
-                self.queues[class].push_back(key);
+                message.leave_way(&mut self.under_way);
+                continue;
+            }
+            if let Some(tag) = message.reply_to()
+                && let Some(backlog) = self.backlogs.get_mut(&tag).filter(|backlog| backlog.dry)
+            {
+                message.parked = Some(Parked::NoSurbs);
+                message.leave_way(&mut self.under_way);
+                backlog.parked.insert(key);
                 continue;
             }
             if matches!(message.stage, Stage::Body { .. }) {
-                self.queues[class].push_back(key);
+                // It keeps its turn: once it is cut, its first fragment is next.
+                message.queued = true;
+                self.queues[class].push_front(key);
                 return Some(Next::Split(key));
             }
             let index = message.cursor;
@@ -340,12 +328,35 @@ impl Outbound {
                 continue;
             }
             message.cursor += 1;
+            self.unsent -= 1;
+            if let Some(load) = load_of(&mut self.backlogs, message) {
+                load.waiting -= 1;
+            }
             if message.cursor < message.fragments.len() {
-                self.queues[class].push_back(key);
+                message.queued = true;
+                // Each of our own messages helps a peer only when it is whole, so they do not take turns.
+                if class == CLASS_CONTROL {
+                    self.queues[class].push_front(key);
+                } else {
+                    self.queues[class].push_back(key);
+                }
+            } else {
+                message.leave_way(&mut self.under_way);
             }
             return Some(Next::Fragment(FragmentKey { message: key, index }));
         }
         None
+    }
+
+    /// A message that could not be cut yet lets the others of its class go first.
+    pub(super) fn defer(&mut self, key: MessageKey) {
+        self.turn = self.turn.wrapping_add(1);
+        if let Some(message) = self.messages.get(&key) {
+            let queue = &mut self.queues[message.class];
+            if queue.front() == Some(&key) {
+                queue.rotate_left(1);
+            }
+        }
     }
 
     /// Takes a fragment back that was taken and did not leave.
@@ -356,26 +367,46 @@ impl Outbound {
             && !state.waiting
         {
             state.waiting = true;
+            if let Some(load) = load_of(&mut self.backlogs, message) {
+                load.waiting += 1;
+            }
             self.again.push_front(key);
+        }
+    }
+
+    /// Takes a message out of the queues until it is unparked.
+    pub(super) fn park(&mut self, key: MessageKey, why: Parked) {
+        let Some(message) = self.messages.get_mut(&key) else { return };
+        message.parked = Some(why);
+        message.leave_way(&mut self.under_way);
+        if why == Parked::NoSurbs
+            && let Some(backlog) = message.reply_to().and_then(|tag| self.backlogs.get_mut(&tag))
+        {
+            backlog.parked.insert(key);
+            backlog.dry = true;
+        }
+    }
+
+    fn unpark(&mut self, key: MessageKey) {
+        let Some(message) = self.messages.get_mut(&key) else { return };
+        message.parked = None;
+        let again = message.shelved.drain(..).map(|index| FragmentKey { message: key, index });
+        self.again.extend(again);
+        if !message.queued && message.unsent() > 0 {
+            message.queued = true;
+            self.queues[message.class].push_back(key);
         }
     }
 
     /// The gateway threw the fragment's packet away: it goes again at once.
     pub(super) fn refused(&mut self, key: FragmentKey) {
-        let Some(id) = self.id_of(key) else { return };
-        if let Some(flight) = self.in_flight.remove(&id) {
-            self.ack_deadlines.remove(&(flight.deadline, id));
-            self.put_back(key);
+        let Some((id, message)) = self.id_of(key).zip(self.messages.get(&key.message)) else { return };
+        let Some(flight) = self.in_flight.remove(&id) else { return };
+        self.ack_deadlines.remove(&(flight.deadline, id));
+        if let Some(load) = load_of(&mut self.backlogs, message) {
+            load.in_flight -= 1;
         }
-    }
-
-    /// Forgets the SURBs made for messages that are not cut yet; they are made anew.
-    pub(super) fn drop_surbs(&mut self) {
-        for message in self.messages.values_mut() {
-            if let Stage::Body { surbs, .. } = &mut message.stage {
-                surbs.clear();
-            }
-        }
+        self.put_back(key);
     }
 
     pub(super) fn id_of(&self, key: FragmentKey) -> Option<FragmentId> {
@@ -402,7 +433,7 @@ impl Outbound {
         let id = self.id_of(key)?;
         let message = self.messages.get_mut(&key.message)?;
         let state = message.fragments.get_mut(key.index)?;
-        let first = state.attempts == 0;
+        let first = !core::mem::replace(&mut state.left, true);
         state.attempts = state.attempts.saturating_add(1);
         message.last_left = now;
         if first {
@@ -414,6 +445,8 @@ impl Outbound {
             let deadline = now + wait;
             if let Some(old) = self.in_flight.insert(id, InFlight { key, sent_at: now, chosen, deadline }) {
                 self.ack_deadlines.remove(&(old.deadline, id));
+            } else if let Some(load) = load_of(&mut self.backlogs, message) {
+                load.in_flight += 1;
             }
             self.ack_deadlines.insert((deadline, id));
         }
@@ -423,18 +456,24 @@ impl Outbound {
     /// An ack came in. `None` when nothing waits for it.
     pub(super) fn acked(&mut self, id: FragmentId, now: Instant) -> Option<Acked> {
         let (key, set) = *self.by_set.get(&id.set)?;
-        let index = (set * SET_FRAGMENTS_MAX + usize::from(id.position)).checked_sub(1)?;
+        // Positions count from one; a zero would be the last fragment of the set before.
+        let index = set * SET_FRAGMENTS_MAX + usize::from(id.position).checked_sub(1)?;
         let message = self.messages.get_mut(&key)?;
         let state = message.fragments.get_mut(index)?;
         if state.acked || state.attempts == 0 {
             return None;
         }
         state.acked = true;
-        message.acked += 1;
+        let waited = core::mem::take(&mut state.waiting);
         let first_attempt = state.attempts == 1;
+        message.acked += 1;
         let in_flight = self.in_flight.remove(&id);
         if let Some(in_flight) = &in_flight {
             self.ack_deadlines.remove(&(in_flight.deadline, id));
+        }
+        if let Some(load) = load_of(&mut self.backlogs, message) {
+            load.waiting -= usize::from(waited);
+            load.in_flight -= usize::from(in_flight.is_some());
         }
         Some(Acked {
             key,
@@ -460,10 +499,15 @@ impl Outbound {
         let Some(message) = self.messages.get_mut(&flight.key.message) else { return Some(Missed::Again) };
         let reliable = message.reliable;
         let Some(state) = message.fragments.get_mut(flight.key.index) else { return Some(Missed::Again) };
-        if !reliable || u32::from(state.attempts) >= limits::ATTEMPTS_MAX {
+        let last = !reliable || u32::from(state.attempts) >= limits::ATTEMPTS_MAX;
+        state.waiting = !last;
+        if let Some(load) = load_of(&mut self.backlogs, message) {
+            load.in_flight -= 1;
+            load.waiting += usize::from(!last);
+        }
+        if last {
             return Some(Missed::GivenUp(flight.key.message));
         }
-        state.waiting = true;
         self.again.push_back(flight.key);
         Some(Missed::Again)
     }
@@ -485,11 +529,16 @@ impl Outbound {
     /// The link was down, or the machine asleep, for this long: everything that waits for acks gets that time back.
     pub(super) fn shift(&mut self, by: Duration) {
         self.ack_deadlines.clear();
-        for (id, flight) in &mut self.in_flight {
+        for (id, flight) in self.in_flight.iter_mut() {
             flight.deadline += by;
             flight.sent_at += by;
             self.ack_deadlines.insert((flight.deadline, *id));
         }
+        self.prolong(by);
+    }
+
+    /// Every message with a deadline in link time gets so much more of it.
+    pub(super) fn prolong(&mut self, by: Duration) {
         let old = core::mem::take(&mut self.link_deadlines);
         for (at, key) in old {
             let at = at + by;
@@ -500,9 +549,48 @@ impl Outbound {
         }
     }
 
+    /// After a pause so long that recipients may have dropped what they had half received, unfinished messages go again
+    /// whole, under the same identifiers, so that a recipient that does have it all sees repeats. Acks of before the
+    /// pause do not count any more. Answers with the messages that cannot go again: those with one attempt, and those
+    /// that may have arrived and may be forgotten by now.
+    pub(super) fn begin_anew(&mut self, pause: Duration) -> Vec<MessageKey> {
+        let mut hopeless = Vec::new();
+        if pause < limits::PAUSE_DROPS_UNFINISHED {
+            return hopeless;
+        }
+        for (key, message) in self.messages.iter_mut().filter(|(_, message)| message.sent > 0) {
+            let may_be_whole = message.sent == message.fragments.len();
+            if !message.reliable || (may_be_whole && pause >= limits::PAUSE_FORGETS_FINISHED) {
+                hopeless.push(*key);
+                continue;
+            }
+            let (waiting, unsent) = (message.waiting(), message.unsent());
+            let Stage::Split(fragments) = &message.stage else { continue };
+            let mut in_flight = 0;
+            for flight in fragments.ids().filter_map(|id| Some((id, self.in_flight.remove(&id)?))) {
+                self.ack_deadlines.remove(&(flight.1.deadline, flight.0));
+                in_flight += 1;
+            }
+            (message.cursor, message.acked) = (0, 0);
+            message.shelved.clear();
+            for state in &mut message.fragments {
+                *state = FragmentState { left: state.left, ..FragmentState::default() };
+            }
+            self.unsent = self.unsent + message.unsent() - unsent;
+            if let Some(load) = load_of(&mut self.backlogs, message) {
+                load.waiting = load.waiting + message.waiting() - waiting;
+                load.in_flight -= in_flight;
+            }
+            if message.parked.is_none() && !core::mem::replace(&mut message.queued, true) {
+                self.queues[message.class].push_back(*key);
+            }
+        }
+        hopeless
+    }
+
     /// What left shortly before the link broke most likely never arrived: its deadline becomes `at`.
     pub(super) fn hurry(&mut self, sent_since: Instant, at: Instant) {
-        for (id, flight) in &mut self.in_flight {
+        for (id, flight) in self.in_flight.iter_mut() {
             if flight.sent_at >= sent_since && flight.deadline > at {
                 self.ack_deadlines.remove(&(flight.deadline, *id));
                 flight.deadline = at;
@@ -511,60 +599,71 @@ impl Outbound {
         }
     }
 
-    /// Lets every message try again that was parked for this reason.
-    pub(super) fn unpark(&mut self, mut which: impl FnMut(&Message, Parked) -> bool) {
-        for message in self.messages.values_mut() {
-            if message.parked.is_some_and(|parked| which(message, parked)) {
-                message.parked = None;
-            }
+    /// Lets the messages try again that had no route with an older topology, and those that had no SURB.
+    pub(super) fn unpark_all(&mut self, generation: u64) {
+        let old = |message: &Message| match message.parked {
+            Some(Parked::NoRoute(seen)) => seen < generation,
+            Some(Parked::NoSurbs) => true,
+            None => false,
+        };
+        let keys: Vec<_> = self.messages.iter().filter(|(_, message)| old(message)).map(|(key, _)| *key).collect();
+        for backlog in self.backlogs.values_mut() {
+            backlog.dry = false;
+            backlog.parked.clear();
+        }
+        for key in keys {
+            self.unpark(key);
         }
     }
 
-    /// Fragments that wait for SURBs of this peer.
-    pub(super) fn waiting_for(&self, tag: &SenderTag) -> usize {
-        let of_peer = |message: &&Message| matches!(&message.to, Target::Tag(known) if known == tag);
-        let again =
-            self.again.iter().filter(|key| self.messages.get(&key.message).as_ref().is_some_and(of_peer)).count();
-        let new: usize = self
-            .messages
-            .values()
-            .filter(|message| of_peer(message) && !matches!(message.kind, Kind::SurbRequest(_)))
-            .map(Message::unsent)
-            .sum();
-        new + again
+    /// SURBs of this peer came in, which are good for so many fragments: as many of its messages try again, the
+    /// oldest first.
+    pub(super) fn wake(&mut self, tag: &SenderTag, mut room: usize) {
+        while room > 0
+            && let Some(backlog) = self.backlogs.get_mut(tag)
+        {
+            backlog.dry = false;
+            let Some(key) = backlog.parked.pop_first() else { return };
+            room = room.saturating_sub(self.messages.get(&key).map_or(0, Message::waiting));
+            self.unpark(key);
+        }
     }
 
-    /// Peers whose SURBs are waited for.
-    pub(super) fn waiting_peers(&self) -> Vec<SenderTag> {
-        let mut tags: Vec<_> = self
-            .messages
-            .values()
-            .filter(|message| message.parked == Some(Parked::NoSurbs))
-            .filter_map(|message| match &message.to {
-                Target::Tag(tag) => Some(*tag),
-                Target::Address(_) => None,
-            })
-            .collect();
-        tags.sort_unstable();
-        tags.dedup();
-        tags
+    /// Takes one message that waits for SURBs of this peer, to be ended.
+    pub(super) fn take_parked(&mut self, tag: &SenderTag) -> Option<MessageKey> {
+        self.backlogs.get_mut(tag)?.parked.pop_first()
     }
 
-    /// Messages to this peer.
-    pub(super) fn messages_to(&self, tag: &SenderTag) -> Vec<MessageKey> {
-        let of_peer = |message: &Message| matches!(&message.to, Target::Tag(known) if known == tag);
-        self.messages.iter().filter(|(_, message)| of_peer(message)).map(|(key, _)| *key).collect()
+    /// Whether messages wait for SURBs of this peer.
+    pub(super) fn is_parked(&self, tag: &SenderTag) -> bool {
+        self.backlogs.get(tag).is_some_and(|backlog| !backlog.parked.is_empty())
+    }
+
+    /// The fragments for this peer.
+    pub(super) fn load_of(&self, tag: &SenderTag) -> Load {
+        self.backlogs.get(tag).map_or(Load::default(), |backlog| backlog.load)
     }
 
     /// Fragments that were never sent and have a turn before a new message of this class, roughly.
     pub(super) fn waiting_fragments(&self) -> usize {
-        self.messages.values().map(Message::unsent).sum()
+        self.unsent
+    }
+
+    /// The nodes have new keys: SURBs made for the old ones are not attached any more.
+    pub(super) fn drop_surbs(&mut self) {
+        for message in self.messages.values_mut() {
+            if let Stage::Body { surbs, .. } = &mut message.stage {
+                surbs.clear();
+            }
+        }
     }
 
     /// Ends a message, whatever has become of it.
     pub(super) fn remove(&mut self, key: MessageKey) -> Option<Message> {
-        let message = self.messages.remove(&key)?;
+        let mut message = self.messages.remove(&key)?;
         self.bytes -= message.len;
+        self.unsent -= message.unsent();
+        message.leave_way(&mut self.under_way);
         if let Some(id) = message.id {
             self.by_id.remove(&id);
         }
@@ -573,23 +672,55 @@ impl Outbound {
             Some(Deadline::Wall(at)) => _ = self.wall_deadlines.remove(&(at, key)),
             None => {}
         }
+        let mut in_flight = 0;
         if let Stage::Split(fragments) = &message.stage {
             for set in fragments.set_ids() {
                 self.by_set.remove(set);
             }
-            for id in (0..fragments.count()).filter_map(|index| fragments.id(index)) {
+            for id in fragments.ids() {
                 if let Some(flight) = self.in_flight.remove(&id) {
                     self.ack_deadlines.remove(&(flight.deadline, id));
+                    in_flight += 1;
                 }
             }
         }
-        if self.messages.is_empty() {
-            // Everything left in the queues is the key of a finished message.
-            self.queues.iter_mut().for_each(VecDeque::clear);
-            self.again.clear();
+        if let Some(tag) = message.reply_to()
+            && let Some(backlog) = self.backlogs.get_mut(&tag)
+        {
+            backlog.count -= 1;
+            backlog.bytes -= message.len;
+            backlog.load.waiting -= message.waiting();
+            backlog.load.in_flight -= in_flight;
+            backlog.parked.remove(&key);
+            if backlog.count == 0 {
+                self.backlogs.remove(&tag);
+            }
         }
+        self.tidy(message.class);
         Some(message)
     }
+
+    /// Drops the keys of finished messages from the queues when they are the greater part, so that queues do not grow
+    /// with what comes and goes.
+    fn tidy(&mut self, class: usize) {
+        let messages = &self.messages;
+        for queue in [&mut self.queues[class], &mut self.line[class]] {
+            if queue.len() > 2 * messages.len() + QUEUE_SLACK {
+                queue.retain(|key| messages.contains_key(key));
+            }
+        }
+        if self.again.len() > 2 * limits::IN_FLIGHT_COUNT_MAX || messages.is_empty() {
+            self.again.retain(|key| messages.contains_key(&key.message));
+        }
+        if messages.is_empty() {
+            self.queues.iter_mut().chain(&mut self.line).for_each(VecDeque::clear);
+        }
+    }
+}
+
+/// The load of the peer that this message is a reply to.
+fn load_of<'a>(backlogs: &'a mut Table<SenderTag, Backlog>, message: &Message) -> Option<&'a mut Load> {
+    backlogs.get_mut(&message.reply_to()?).map(|backlog| &mut backlog.load)
 }
 
 /// What to do next.
@@ -601,43 +732,32 @@ pub(super) enum Next {
     Split(MessageKey),
 }
 
-impl Message {
-    pub(super) fn progress(&self) -> Progress {
-        let count = |count: usize| u32::try_from(count).unwrap_or(u32::MAX);
-        Progress {
-            acked: count(self.acked),
-            total: count(self.fragments.len()),
-            retransmissions: self.retransmissions,
-            all_sent: !self.fragments.is_empty() && self.sent == self.fragments.len(),
-        }
-    }
-
-    /// Fragments that were never taken; estimated while the message is not cut.
-    fn unsent(&self) -> usize {
-        match &self.stage {
-            Stage::Body { body, wanted, .. } => (body.len() + wanted * SURB_COST) / FRAGMENT_COST + 1,
-            Stage::Split(_) => self.fragments.len() - self.cursor,
-        }
-    }
+/// The queue of a message with this priority, `None` for our own, and about so many fragments.
+fn class_of(priority: Option<Priority>, fragments: usize) -> usize {
+    let first = match priority {
+        Some(Priority::High) => 0,
+        Some(Priority::Normal) => 2,
+        Some(Priority::Bulk) => 4,
+        None => return CLASS_CONTROL,
+    };
+    first + usize::from(fragments > SHORT_FRAGMENT_COUNT)
 }
 
-/// The queue of a priority.
-pub(super) const fn class_of(priority: Priority) -> usize {
-    match priority {
-        Priority::High => CLASS_HIGH,
-        Priority::Normal => CLASS_NORMAL,
-        Priority::Bulk => CLASS_BULK,
-    }
+/// Whether the messages of this class are long: they begin one after the other.
+const fn is_long(class: usize) -> bool {
+    class < USER_CLASS_COUNT && class % 2 == 1
 }
 
+/// A message of at most so many fragments is short.
+const SHORT_FRAGMENT_COUNT: usize = 8;
+/// Short and long ones of three priorities.
+const USER_CLASS_COUNT: usize = 6;
 /// Our own requests for SURBs and answers to such.
-const CLASS_CONTROL: usize = 0;
-const CLASS_HIGH: usize = 1;
-const CLASS_NORMAL: usize = 2;
-const CLASS_BULK: usize = 3;
-const CLASS_COUNT: usize = 4;
+const CLASS_CONTROL: usize = USER_CLASS_COUNT;
+const CLASS_COUNT: usize = USER_CLASS_COUNT + 1;
 
-/// A SURB with its key on the wire, for four hops.
-pub(super) const SURB_COST: usize = 460;
-/// The user's bytes in one unlinked fragment of a regular packet.
-pub(super) const FRAGMENT_COST: usize = 1_604;
+/// How many keys of finished messages a queue may hold before they are looked for.
+const QUEUE_SLACK: usize = 64;
+
+#[cfg(test)]
+mod tests;

@@ -344,7 +344,7 @@ pub enum SendError {
     /// An empty body cannot be sent as a reply.
     #[error("a reply needs at least one byte")]
     EmptyReply,
-    /// No SURB of this peer is left and none can be had.
+    /// No SURB of this peer is left and none can be had, or too many replies wait for such.
     #[error("no reply block of this peer is left")]
     NoSurbs,
     /// The send queue is full; [`Event::Room`] tells when to try again.

@@ -46,6 +46,11 @@ impl Pacing {
         self.cover.mean = traffic.loop_cover;
     }
 
+    /// Pacing is back: the main stream's first gap is drawn from now, whatever slots there would have been without it.
+    pub(super) fn resume_main(&mut self, now: Instant) {
+        self.main.restart(now);
+    }
+
     /// Begins to run: the exponential has no memory, so both first gaps are drawn from now.
     pub(super) fn start(&mut self, now: Instant) {
         self.running = true;

@@ -13,15 +13,15 @@
 
 use rand_core::Rng;
 
-use super::Engine;
 use super::link::LinkState;
 use super::output::{Code, Event, LinkId, Phase, Record, Request, State};
+use super::{Engine, PacketFormat};
 use crate::gateway::client::{HandshakeError, LoginFailure};
 use crate::gateway::server::LOGIN_SKEW_SECS;
 use crate::limits;
 use crate::time::{Duration, Instant};
 
-impl Engine {
+impl<P: PacketFormat> Engine<P> {
     /// A registration or login has failed; `earlier` is the login time before this one.
     pub(super) fn handshake_failed(&mut self, id: LinkId, error: HandshakeError, earlier: u64, now: Instant) {
         match error {

@@ -87,19 +87,19 @@ pub struct Dropped {
 }
 
 impl Dropped {
-    /// Names and numbers.
+    /// Names and numbers, in the order of the names.
     pub const fn entries(&self) -> [(&'static str, u64); 10] {
         [
-            ("frame", self.frame),
             ("ack", self.ack),
-            ("repeat", self.repeat),
-            ("fragment", self.fragment),
             ("content", self.content),
             ("expired", self.expired),
-            ("topology", self.topology),
-            ("surbRequest", self.surb_request),
-            ("surb", self.surb),
+            ("fragment", self.fragment),
+            ("frame", self.frame),
+            ("repeat", self.repeat),
             ("slot", self.slot),
+            ("surb", self.surb),
+            ("surbRequest", self.surb_request),
+            ("topology", self.topology),
         ]
     }
 }

@@ -1,14 +1,18 @@
 //! What leaves, and when: slots are served from one finished frame each, sealed right after the slot before.
 
 use alloc::vec::Vec;
+use core::marker::PhantomData;
 
-use super::Engine;
+use super::config::Traffic;
 use super::forge::{Forge, SealError, Sealed};
 use super::network::topology_for;
-use super::outbound::{FragmentKey, Kind, MessageKey, NewMessage, Next, Parked, Stage, Target};
+use super::outbound::Next;
 use super::output::{Code, Event, Frame, LinkId, Outgoing, Phase};
 use super::pacing::Stream;
-use super::replies::Stock;
+use super::replies::{Due, Stock, reserve_for};
+use super::unfinished::{FragmentKey, Kind, Message, MessageKey, NewMessage, Parked, Stage, Target, Wants};
+use super::window::Window;
+use super::{Engine, PacketFormat};
 use crate::gateway;
 use crate::limits;
 use crate::message::{
@@ -39,16 +43,16 @@ pub(super) struct Ahead {
     cover: Option<Ready>,
 }
 
-impl Engine {
+impl<P: PacketFormat> Engine<P> {
     /// Serves the slots that are due. What leaves was sealed before; only where several slots are due at once the
     /// second is sealed now.
     pub(super) fn serve_slots(&mut self, now: Instant) {
         for stream in [Stream::Main, Stream::Cover] {
-            let due = self.pacing.take_due(stream, now);
-            self.stats.dropped.slot += due.forgotten;
             if stream == Stream::Main && self.config.traffic.danger_no_pacing {
                 continue;
             }
+            let due = self.pacing.take_due(stream, now);
+            self.stats.dropped.slot += due.forgotten;
             for _ in 0..due.now {
                 if self.outgoing.len() >= limits::OUTGOING_COUNT_MAX || self.is_held(now) {
                     // The link takes nothing: real and cover packets are skipped alike, so that the rate does not
@@ -101,13 +105,45 @@ impl Engine {
     pub(super) fn drop_ahead(&mut self) {
         let ahead = core::mem::take(&mut self.ahead);
         let outgoing = core::mem::take(&mut self.outgoing);
-        for ready in [ahead.main, ahead.cover].into_iter().flatten().chain(outgoing) {
-            if let Some(inside) = ready.inside {
-                self.outbound.put_back(inside.key);
-            }
-        }
+        self.put_back(ahead.main);
+        self.put_back(ahead.cover);
+        outgoing.into_iter().for_each(|ready| self.put_back(Some(ready)));
         self.ready_surbs.clear();
         self.sealing_failed = false;
+    }
+
+    /// The traffic settings are no longer these: what was decided by them and has not left is decided anew. Frames that
+    /// wait for the link had their slots and leave as they are.
+    pub(super) fn traffic_changed(&mut self, old: &Traffic, now: Instant) {
+        let new = self.config.traffic;
+        self.pacing.set_traffic(&new);
+        if new.danger_no_pacing && !old.danger_no_pacing {
+            // It grew while the slots were the limit, so it says nothing about what the path can take.
+            self.window = Window::new();
+        } else if old.danger_no_pacing && !new.danger_no_pacing {
+            self.pacing.resume_main(now);
+        }
+        // Deadlines were reckoned at the old pace.
+        let waiting = u32::try_from(self.outbound.waiting_fragments()).unwrap_or(u32::MAX);
+        self.outbound.prolong(new.slot.saturating_sub(old.slot) * waiting);
+        if new.hop_delay != old.hop_delay {
+            self.ready_surbs.clear();
+        }
+        if new.hop_delay != old.hop_delay || new.ack_delay != old.ack_delay {
+            // A frame over a SURB stays: its delays are those of the SURB's maker, and the SURB would be lost with it.
+            let stale = |ready: &mut Ready| ready.inside.is_none_or(|inside| !inside.over_surb);
+            let main = self.ahead.main.take_if(stale);
+            let cover = self.ahead.cover.take();
+            self.put_back(main);
+            self.put_back(cover);
+        }
+    }
+
+    /// A frame that does not leave: its fragment is queued again.
+    fn put_back(&mut self, ready: Option<Ready>) {
+        if let Some(inside) = ready.and_then(|ready| ready.inside) {
+            self.outbound.put_back(inside.key);
+        }
     }
 
     /// A cancelled message's fragment does not leave, not even from the frame made ahead.
@@ -133,6 +169,10 @@ impl Engine {
         if !self.config.traffic.danger_no_pacing || self.session.is_none() {
             return None;
         }
+        // One was made for a slot when pacing went off.
+        if let Some(ready) = self.ahead.main.take_if(|ready| ready.inside.is_some()) {
+            return Some(ready);
+        }
         let (sealed, inside) = self.seal_next(now)?;
         self.framed(sealed, Some(inside))
     }
@@ -150,7 +190,16 @@ impl Engine {
 
     fn left(&mut self, inside: Inside, now: Instant) {
         let attempt = self.outbound.attempt_of(inside.key);
-        let wait = self.rtt.ack_wait(inside.chosen, attempt, !self.config.traffic.danger_no_pacing);
+        let paced = !self.config.traffic.danger_no_pacing;
+        let asks = |message: &Message| matches!(message.kind, Kind::SurbRequest(_));
+        let wait = if self.outbound.message(inside.key.message).is_some_and(asks) {
+            // It goes again over another of the last SURBs, which have to last.
+            let usual = self.rtt.ack_wait(inside.chosen, attempt.min(REQUESTS_QUICK), paced);
+            let wait = usual * (1 << attempt.saturating_sub(REQUESTS_QUICK).min(8));
+            wait.min(limits::SURB_REQUEST_WAIT_MAX.max(usual))
+        } else {
+            self.rtt.ack_wait(inside.chosen, attempt, paced)
+        };
         let Some((progress, first)) = self.outbound.left(inside.key, inside.chosen, wait, now) else {
             // Its message ended while the frame waited for the link.
             self.stats.sent.real += 1;
@@ -177,12 +226,17 @@ impl Engine {
             return None;
         }
         let window = self.window.len(!self.config.traffic.danger_no_pacing);
+        let mut deferred = 0;
         loop {
             match self.outbound.next(window)? {
                 Next::Split(key) => {
                     if !self.split(key, now) {
-                        // It waits for its SURBs, which are made one at a time; everything else goes on.
-                        return None;
+                        // It waits for its SURBs, which are made one at a time; others may have what they need.
+                        self.outbound.defer(key);
+                        deferred += 1;
+                        if deferred > DEFERRED_MAX {
+                            return None;
+                        }
                     }
                 }
                 Next::Fragment(key) => {
@@ -203,19 +257,25 @@ impl Engine {
         let for_request = matches!(message.kind, Kind::SurbRequest(_));
         let (result, over_surb) = match &to {
             Target::Address(address) => (self.forge()?.for_address(address, id, &fragment), false),
-            Target::Tag(tag) => match self.take_surb(*tag, for_request) {
+            Target::Tag(tag) => match self.take_surb(*tag, for_request, now) {
                 Stock::Surb(held) => {
                     // The ack travels under the tag of the packet that brings it, so it needs keys of that rotation.
                     let mut forge = self.forge_for(held.rotation)?;
                     (forge.over_surb(*held, id, &fragment), true)
                 }
-                Stock::Waiting => {
-                    self.outbound.put_back(key);
-                    self.park(key.message, Parked::NoSurbs);
-                    self.ask_for_surbs(*tag, now);
+                Stock::Waiting if for_request => {
+                    // Without SURBs nothing can be asked. An answer to what left before may still come.
+                    self.remove(key.message, false);
                     return None;
                 }
-                Stock::Exhausted => {
+                Stock::Waiting => {
+                    self.outbound.put_back(key);
+                    self.outbound.park(key.message, Parked::NoSurbs);
+                    self.ask_for_surbs(*tag, now);
+                    self.replies.wait_for(*tag, now);
+                    return None;
+                }
+                Stock::Unknown => {
                     self.give_up(key.message, Code::NoSurbs, Phase::Peer);
                     return None;
                 }
@@ -246,11 +306,13 @@ impl Engine {
 
     /// A SURB whose first hop is a node of the first layer: any other would have our gateway connect to wherever a
     /// stranger likes.
-    fn take_surb(&mut self, tag: SenderTag, for_request: bool) -> Stock {
+    fn take_surb(&mut self, tag: SenderTag, for_request: bool, now: Instant) -> Stock {
+        let load = self.outbound.load_of(&tag);
+        let all_for_this = for_request || !self.config.ask_for_more;
+        let reserve = if all_for_this { 0 } else { reserve_for(load.waiting + load.in_flight + 1) };
+        let usable = self.usable_rotations();
         loop {
-            let (in_use, grace) = (self.topology.as_ref(), self.grace.as_ref());
-            let usable = |rotation| in_use.is_some_and(|in_use| topology_for(in_use, grace, rotation).is_some());
-            match self.replies.take(tag, for_request, self.config.ask_for_more, &usable) {
+            match self.replies.take(tag, reserve, &usable, now) {
                 Stock::Surb(held)
                     if !self.topology.as_ref().is_some_and(|known| known.is_first_layer(held.surb.first_hop())) =>
                 {
@@ -263,9 +325,13 @@ impl Engine {
 
     /// Cuts a message into fragments once its SURBs are there. Answers false when they are not.
     fn split(&mut self, key: MessageKey, now: Instant) -> bool {
-        let Some(message) = self.outbound.message(key) else { return true };
-        let Stage::Body { wanted, surbs, .. } = &message.stage else { return true };
-        let missing = wanted - surbs.len();
+        let Some(message) = self.outbound.message_mut(key) else { return true };
+        let Stage::Body { wanted, surbs, wants, .. } = &mut message.stage else { return true };
+        if let (Wants::Refill, Target::Address(address)) = (*wants, &message.to) {
+            *wanted = self.conversations.promise_refill(address, now, &mut *self.rng) as usize;
+            *wants = Wants::Promised;
+        }
+        let missing = wanted.saturating_sub(surbs.len());
         if missing > 0 {
             let mut more = self.ready_surbs.take(missing);
             if self.config.traffic.danger_no_pacing {
@@ -284,9 +350,11 @@ impl Engine {
             }
         }
         let Some(message) = self.outbound.message_mut(key) else { return true };
-        let empty = Stage::Body { body: Vec::new(), wanted: 0, surbs: Vec::new() };
-        let Stage::Body { body, surbs, .. } = core::mem::replace(&mut message.stage, empty) else { return true };
+        let Stage::Body { body, surbs, wants, .. } = core::mem::replace(&mut message.stage, Stage::empty()) else {
+            return true;
+        };
         let (kind, to) = (message.kind, message.to.clone());
+        let promised = if wants == Wants::Promised { surbs.len() as u32 } else { 0 };
         let rotation = self.rotation();
         let written = match (kind, &to) {
             (Kind::Plain, _) => Ok(Content::plain(&body)),
@@ -295,14 +363,18 @@ impl Engine {
                 Some(own) => Ok(Content::surb_request(own, amount)),
                 None => Err(MessageError::Address),
             },
-            (Kind::Repliable | Kind::AdditionalSurbs, Target::Address(address)) => {
-                let tag = self.replies.tag_for(address, now, &mut *self.rng);
+            (Kind::Repliable | Kind::AdditionalSurbs(_), Target::Address(address)) => {
+                let tag = self.conversations.tag_for(address, now, &mut *self.rng);
                 let list = SurbList { rotation, surbs };
                 let (written, surbs) = write_with_surbs(tag, list, body, kind);
-                self.replies.gave_out(address, surbs, now);
+                self.conversations.promise_ended(address, promised);
+                let until = self.conversations.gave_out(address, surbs, now);
+                if let Some(message) = self.outbound.message_mut(key) {
+                    message.surbs_until = until;
+                }
                 written
             }
-            (Kind::Repliable | Kind::AdditionalSurbs, Target::Tag(_)) => Err(MessageError::Address),
+            (Kind::Repliable | Kind::AdditionalSurbs(_), Target::Tag(_)) => Err(MessageError::Address),
         };
         let cut = written.and_then(|bytes| {
             let sets = fragment_count(bytes.len(), super::forge::SIZE)?.div_ceil(SET_FRAGMENTS_MAX);
@@ -317,67 +389,118 @@ impl Engine {
         true
     }
 
-    /// Asks a peer for SURBs where its waiting fragments need more than there are.
-    pub(super) fn ask_for_surbs(&mut self, tag: SenderTag, now: Instant) {
-        if !self.config.ask_for_more || self.own.is_none() || self.closing.is_some() {
+    // ── asking for SURBs ─────────────────────────────────────────────────────────────────────────────────────────
+
+    /// Asks a peer for SURBs where its fragments need more than there are.
+    fn ask_for_surbs(&mut self, tag: SenderTag, now: Instant) {
+        if !self.config.ask_for_more || self.own.is_none() {
             return;
         }
-        let waiting = self.outbound.waiting_for(&tag);
-        let amount = self.replies.request_for(tag, waiting, now);
+        let amount = self.replies.missing(&tag, self.outbound.load_of(&tag));
         if amount > 0 {
-            let stage = Stage::Body { body: Vec::new(), wanted: 0, surbs: Vec::new() };
             let deadline = self.default_deadline(0, now);
             let kind = Kind::SurbRequest(amount);
-            self.outbound.insert(NewMessage::control(Target::Tag(tag), kind, stage, deadline));
+            let key = self.outbound.insert(NewMessage::control(Target::Tag(tag), kind, Stage::empty(), deadline));
+            self.replies.requested(tag, key, amount);
         }
     }
 
-    fn park(&mut self, key: MessageKey, why: Parked) {
-        if let Some(message) = self.outbound.message_mut(key) {
-            message.parked = Some(why);
+    /// SURBs of this peer came in: its messages may try again.
+    pub(super) fn surbs_came(&mut self, tag: SenderTag, now: Instant) {
+        while let Some(gone) = self.replies.take_gone() {
+            self.give_up_parked(gone);
+        }
+        if let Some(request) = self.replies.take_answered(&tag) {
+            self.drop_ahead_of(request);
+            self.remove(request, true);
+        }
+        let load = self.outbound.load_of(&tag);
+        let room = self.replies.room(&tag, load, self.config.ask_for_more);
+        self.outbound.wake(&tag, room);
+        if load.waiting > 0 {
+            self.ask_for_surbs(tag, now);
+        }
+        if self.outbound.is_parked(&tag) {
+            self.replies.wait_for(tag, now);
         }
     }
+
+    /// Peers that were asked and gave nothing, or whose SURBs end with their rotation.
+    pub(super) fn mind_peers(&mut self, now: Instant) {
+        while let Some((tag, due)) = self.replies.take_due(self.config.ask_for_more, now) {
+            match due {
+                Due::Ask => {
+                    self.ask_for_surbs(tag, now);
+                    if self.outbound.is_parked(&tag) {
+                        self.replies.wait_for(tag, now);
+                    }
+                }
+                Due::GiveUp => self.give_up_parked(tag),
+            }
+        }
+    }
+
+    fn give_up_parked(&mut self, tag: SenderTag) {
+        while let Some(key) = self.outbound.take_parked(&tag) {
+            self.give_up(key, Code::NoSurbs, Phase::Peer);
+        }
+    }
+
+    /// A message is gone: what it asked for or brought is settled.
+    pub(super) fn settle_surbs(&mut self, key: MessageKey, message: &Message, delivered: bool) {
+        match (message.kind, &message.to) {
+            (Kind::SurbRequest(_), Target::Tag(tag)) => self.replies.request_ended(*tag, key, delivered, self.now),
+            (Kind::Repliable | Kind::AdditionalSurbs(_), Target::Address(to)) => {
+                if let Stage::Body { wanted, wants: Wants::Promised, .. } = &message.stage {
+                    self.conversations.promise_ended(to, *wanted as u32);
+                }
+                if let Kind::AdditionalSurbs(count) = message.kind {
+                    self.conversations.answer_ended(to, count);
+                }
+                if !delivered {
+                    self.conversations.not_given(to, message.surbs_until);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    // ── small things ─────────────────────────────────────────────────────────────────────────────────────────────
 
     /// No route to the recipient's gateway: it may have left, or our topology is old. Two newer ones decide.
     fn park_without_route(&mut self, key: MessageKey, now: Instant) {
         let generation = self.directory.generation();
         let Some(message) = self.outbound.message_mut(key) else { return };
         message.routeless += 1;
-        message.parked = Some(Parked::NoRoute(generation));
         let hopeless = message.routeless > ROUTELESS_MAX || self.config.directories.is_empty();
         if hopeless {
             self.give_up(key, Code::NoRoute, Phase::Queue);
         } else {
+            self.outbound.park(key, Parked::NoRoute(generation));
             self.directory.hasten(now);
         }
-    }
-
-    /// SURBs of this peer came in: its messages may try again.
-    pub(super) fn unpark_peer(&mut self, tag: SenderTag) {
-        self.outbound.unpark(|message, parked| {
-            parked == Parked::NoSurbs && matches!(&message.to, Target::Tag(known) if *known == tag)
-        });
     }
 
     fn framed(&mut self, sealed: Sealed, inside: Option<Inside>) -> Option<Ready> {
         let with_rotation = self.session.as_ref()?.version >= gateway::VERSION_ROTATION;
         let shared = &self.registration.as_ref()?.shared;
         let plaintext = if with_rotation { sealed.packet.to_v2() } else { sealed.packet.to_v1() };
-        let data = gateway::seal_request(shared, &plaintext, with_rotation, &mut *self.rng);
+        let data = P::seal_request(shared, &plaintext, with_rotation, &mut *self.rng);
         Some(Ready { data, inside })
     }
 
-    pub(super) fn forge(&mut self) -> Option<Forge<'_>> {
+    pub(super) fn forge(&mut self) -> Option<Forge<'_, P>> {
         self.forge_for(RotationTag::Unknown)
     }
 
-    fn forge_for(&mut self, rotation: RotationTag) -> Option<Forge<'_>> {
+    fn forge_for(&mut self, rotation: RotationTag) -> Option<Forge<'_, P>> {
         Some(Forge {
             topology: topology_for(self.topology.as_ref()?, self.grace.as_ref(), rotation)?,
             ack_key: &self.identity.ack,
             own: self.own.as_ref()?,
             traffic: &self.config.traffic,
             rng: &mut *self.rng,
+            format: PhantomData,
         })
     }
 }
@@ -400,6 +523,12 @@ fn write_with_surbs(
         _ => (written, Vec::new()),
     }
 }
+
+/// Sendings of a request after which its wait is doubled each time.
+const REQUESTS_QUICK: u32 = 4;
+
+/// Messages passed over at one slot because their SURBs are not made yet.
+const DEFERRED_MAX: u32 = 4;
 
 /// Topologies without a route to a recipient before its message is given up.
 const ROUTELESS_MAX: u32 = 2;

@@ -6,17 +6,13 @@
 use alloc::string::String;
 use alloc::vec::Vec;
 use base64ct::{Base64, Encoding};
-use serde::de::DeserializeOwned;
-use serde::ser::SerializeStruct;
-use serde::{Deserialize, Serialize, Serializer};
 
-use super::json::{Array, Base64Array, Bytes, object};
 use super::keys::ClientId;
+use crate::json::{Json, Value, object, or_default};
 use crate::limits;
 
 /// What a client says in text.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-#[serde(tag = "type", rename_all = "camelCase")]
+#[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ClientText {
     /// The login before version 4. Retired: recognised so that the answer can say so; its fields are not looked at.
@@ -30,7 +26,6 @@ pub enum ClientText {
     /// Asks for free bandwidth until the next midnight in UTC.
     ClaimFreeTestnetBandwidth,
     /// A ticket, sealed with the shared key.
-    #[serde(rename_all = "snake_case")]
     EcashCredential {
         /// The ticket and the tag.
         enc_credential: Vec<u8>,
@@ -50,7 +45,6 @@ pub enum ClientText {
         message: String,
     },
     /// A step of the handshake. The first one is also read under the type `registerHandshakeInitRequest`.
-    #[serde(rename_all = "snake_case")]
     HandshakePayload {
         /// The version the client proposes. Zero when it was missing.
         protocol_version: u8,
@@ -60,7 +54,6 @@ pub enum ClientText {
     /// Asks which version the gateway speaks. Allowed at any time, costs nothing.
     SupportedProtocol,
     /// A signed token that switches the gateway to upgrade mode.
-    #[serde(rename = "upgradeModeJWT")]
     UpgradeModeJwt {
         /// The token.
         token: String,
@@ -70,7 +63,21 @@ pub enum ClientText {
 impl ClientText {
     /// The frame.
     pub fn to_text(&self) -> String {
-        to_text(self)
+        match self {
+            Self::Authenticate => frame("authenticate", &[]),
+            Self::AuthenticateV2(login) => login.to_text(),
+            Self::BandwidthCredential => frame("bandwidthCredential", &[]),
+            Self::BandwidthCredentialV2 => frame("bandwidthCredentialV2", &[]),
+            Self::ClaimFreeTestnetBandwidth => frame("claimFreeTestnetBandwidth", &[]),
+            Self::EcashCredential { enc_credential, iv } => {
+                frame("ecashCredential", &[("enc_credential", Value::Bytes(enc_credential)), ("iv", Value::Bytes(iv))])
+            }
+            Self::EncryptedRequest { ciphertext, nonce } => sealed("encryptedRequest", ciphertext, nonce),
+            Self::HandshakeError { message } => frame("handshakeError", &[("message", Value::Text(message))]),
+            Self::HandshakePayload { protocol_version, data } => handshake(*protocol_version, data),
+            Self::SupportedProtocol => frame("supportedProtocol", &[]),
+            Self::UpgradeModeJwt { token } => frame("upgradeModeJWT", &[("token", Value::Text(token))]),
+        }
     }
 
     /// Reads a frame.
@@ -80,29 +87,35 @@ impl ClientText {
     /// [`FrameError::TooLong`], [`FrameError::UnknownType`], and [`FrameError::Malformed`] for everything else that is
     /// not the object its type asks for.
     pub fn parse(text: &str) -> Result<Self, FrameError> {
-        Ok(match kind(text)?.as_str() {
-            "authenticate" => Self::Authenticate,
-            "authenticateV2" => Self::AuthenticateV2(fields::<LoginFields>(text)?.into()),
-            "bandwidthCredential" => Self::BandwidthCredential,
-            "bandwidthCredentialV2" => Self::BandwidthCredentialV2,
-            "claimFreeTestnetBandwidth" => Self::ClaimFreeTestnetBandwidth,
-            "ecashCredential" => {
-                let CredentialFields { enc_credential, iv } = fields(text)?;
-                Self::EcashCredential { enc_credential: enc_credential.0, iv: iv.0 }
-            }
+        let kind = kind(text)?;
+        let known = match kind.as_str() {
+            "authenticate" => Some(Self::Authenticate),
+            "bandwidthCredential" => Some(Self::BandwidthCredential),
+            "bandwidthCredentialV2" => Some(Self::BandwidthCredentialV2),
+            "claimFreeTestnetBandwidth" => Some(Self::ClaimFreeTestnetBandwidth),
+            "supportedProtocol" => Some(Self::SupportedProtocol),
+            "authenticateV2" => LoginRequest::read(text).map(Self::AuthenticateV2),
+            "ecashCredential" => Self::credential(text),
             "encryptedRequest" => {
-                let SealedFields { ciphertext, nonce } = fields(text)?;
-                Self::EncryptedRequest { ciphertext: ciphertext.0, nonce: nonce.0 }
+                read_sealed(text).map(|(ciphertext, nonce)| Self::EncryptedRequest { ciphertext, nonce })
             }
-            "handshakeError" => Self::HandshakeError { message: fields::<MessageFields>(text)?.truncated() },
+            "handshakeError" => read_prose(text).map(|message| Self::HandshakeError { message }),
             "handshakePayload" | "registerHandshakeInitRequest" => {
-                let HandshakeFields { protocol_version, data } = fields(text)?;
-                Self::HandshakePayload { protocol_version, data: data.0 }
+                read_handshake(text).map(|(protocol_version, data)| Self::HandshakePayload { protocol_version, data })
             }
-            "supportedProtocol" => Self::SupportedProtocol,
-            "upgradeModeJWT" => Self::UpgradeModeJwt { token: fields::<TokenFields>(text)?.token },
+            "upgradeModeJWT" => read_text(text, "token").map(|token| Self::UpgradeModeJwt { token }),
             _ => return Err(FrameError::UnknownType),
-        })
+        };
+        known.ok_or(FrameError::Malformed)
+    }
+
+    fn credential(text: &str) -> Option<Self> {
+        let [enc_credential, iv, nonce] = fields(text, ["enc_credential", "iv", "nonce"])?;
+        if iv.is_some() && nonce.is_some() {
+            return None;
+        }
+        let enc_credential = enc_credential?.bytes(limits::FRAME_CREDENTIAL_MAX)?;
+        Some(Self::EcashCredential { enc_credential, iv: iv.or(nonce)?.array()? })
     }
 }
 
@@ -137,26 +150,53 @@ impl LoginRequest {
 }
 
 /// Identity and signature are arrays of integers, ciphertext and nonce are base64.
-impl Serialize for LoginRequest {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut fields = serializer.serialize_struct("LoginRequest", 6)?;
-        fields.serialize_field("protocolVersion", &self.protocol_version)?;
-        fields.serialize_field("clientIdentity", &self.client.0)?;
-        fields.serialize_field("addressCiphertext", &Base64::encode_string(&self.address_ciphertext))?;
-        fields.serialize_field("nonce", &Base64::encode_string(&self.nonce))?;
-        fields.serialize_field("requestUnixTimestamp", &self.unix_seconds)?;
-        fields.serialize_field("requestSignature", self.signature.as_slice())?;
-        fields.end()
+impl LoginRequest {
+    fn to_text(&self) -> String {
+        let base64 = |bytes: &[u8]| Base64::encode_string(bytes);
+        let fields = [
+            ("protocolVersion", Value::Unsigned(self.protocol_version.into())),
+            ("clientIdentity", Value::Bytes(&self.client.0)),
+            ("addressCiphertext", Value::Text(&base64(&self.address_ciphertext))),
+            ("nonce", Value::Text(&base64(&self.nonce))),
+            ("requestUnixTimestamp", Value::Unsigned(self.unix_seconds)),
+            ("requestSignature", Value::Bytes(&self.signature)),
+        ];
+        frame("authenticateV2", &fields)
+    }
+
+    fn read(text: &str) -> Option<Self> {
+        let names = [
+            "protocolVersion",
+            "clientIdentity",
+            "addressCiphertext",
+            "nonce",
+            "requestUnixTimestamp",
+            "requestSignature",
+        ];
+        let [version, client, ciphertext, nonce, time, signature] = fields(text, names)?;
+        Some(Self {
+            protocol_version: version?.unsigned()?,
+            client: ClientId(client?.array()?),
+            address_ciphertext: base64(ciphertext?)?,
+            nonce: base64(nonce?)?,
+            unix_seconds: time?.unsigned()?,
+            signature: signature?.array()?,
+        })
     }
 }
 
+/// `N` bytes as standard base64 with padding.
+fn base64<const N: usize>(json: Json<'_>) -> Option<[u8; N]> {
+    let mut bytes = [0; N];
+    let len = Base64::decode(json.text()?, &mut bytes).ok()?.len();
+    (len == N).then_some(bytes)
+}
+
 /// What a gateway says in text.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-#[serde(tag = "type", rename_all = "camelCase")]
+#[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ServerText {
     /// A login has ended.
-    #[serde(rename_all = "snake_case")]
     Authenticate {
         /// The version of the login. Zero when it was missing.
         protocol_version: u8,
@@ -168,7 +208,6 @@ pub enum ServerText {
         upgrade_mode: bool,
     },
     /// A claim has been granted.
-    #[serde(rename_all = "snake_case")]
     Bandwidth {
         /// The balance in bytes.
         available_total: i64,
@@ -193,7 +232,6 @@ pub enum ServerText {
         message: String,
     },
     /// A step of the handshake.
-    #[serde(rename_all = "snake_case")]
     HandshakePayload {
         /// The version the gateway chose. Zero when it was missing.
         protocol_version: u8,
@@ -201,7 +239,6 @@ pub enum ServerText {
         data: Vec<u8>,
     },
     /// A registration has ended.
-    #[serde(rename_all = "snake_case")]
     Register {
         /// The version of the handshake. Zero when it was missing.
         protocol_version: u8,
@@ -211,7 +248,6 @@ pub enum ServerText {
         upgrade_mode: bool,
     },
     /// One packet was taken. It may still be dropped later without notice.
-    #[serde(rename_all = "snake_case")]
     Send {
         /// The balance in bytes.
         remaining_bandwidth: i64,
@@ -235,7 +271,38 @@ pub enum ServerText {
 impl ServerText {
     /// The frame.
     pub fn to_text(&self) -> String {
-        to_text(self)
+        let mode = |on: bool| ("upgrade_mode", Value::Boolean(on));
+        let version = |version: u8| ("protocol_version", Value::Unsigned(version.into()));
+        match self {
+            Self::Authenticate { protocol_version, status, bandwidth_remaining, upgrade_mode } => {
+                let fields = [
+                    version(*protocol_version),
+                    ("status", Value::Boolean(*status)),
+                    ("bandwidth_remaining", Value::Signed(*bandwidth_remaining)),
+                    mode(*upgrade_mode),
+                ];
+                frame("authenticate", &fields)
+            }
+            Self::Bandwidth { available_total, upgrade_mode } => {
+                frame("bandwidth", &[("available_total", Value::Signed(*available_total)), mode(*upgrade_mode)])
+            }
+            Self::EncryptedResponse { ciphertext, nonce } => sealed("encryptedResponse", ciphertext, nonce),
+            Self::Error { message } => frame("error", &[("message", Value::Text(message))]),
+            Self::HandshakeError { message } => frame("handshakeError", &[("message", Value::Text(message))]),
+            Self::HandshakePayload { protocol_version, data } => handshake(*protocol_version, data),
+            Self::Register { protocol_version, status, upgrade_mode } => frame(
+                "register",
+                &[version(*protocol_version), ("status", Value::Boolean(*status)), mode(*upgrade_mode)],
+            ),
+            Self::Send { remaining_bandwidth, upgrade_mode } => {
+                frame("send", &[("remaining_bandwidth", Value::Signed(*remaining_bandwidth)), mode(*upgrade_mode)])
+            }
+            Self::SupportedProtocol { version } => {
+                frame("supportedProtocol", &[("version", Value::Unsigned((*version).into()))])
+            }
+            Self::TypedError { error } => frame("typedError", &[("error", Value::Json(&error.to_json()))]),
+            Self::Unknown => frame("unknown", &[]),
+        }
     }
 
     /// Reads a frame.
@@ -245,43 +312,64 @@ impl ServerText {
     /// [`FrameError::TooLong`], and [`FrameError::Malformed`] for what is not the object its type asks for. An unknown
     /// type is no error.
     pub fn parse(text: &str) -> Result<Self, FrameError> {
-        Ok(match kind(text)?.as_str() {
+        let kind = kind(text)?;
+        Self::read(&kind, text).ok_or(FrameError::Malformed)
+    }
+
+    fn read(kind: &str, text: &str) -> Option<Self> {
+        let flag = |field| or_default(field, Json::boolean);
+        Some(match kind {
             "authenticate" => {
-                let AuthenticateFields { protocol_version, status, bandwidth_remaining, upgrade_mode } = fields(text)?;
-                Self::Authenticate { protocol_version, status, bandwidth_remaining, upgrade_mode }
+                let names = ["protocol_version", "status", "bandwidth_remaining", "upgrade_mode"];
+                let [version, status, bandwidth_remaining, upgrade_mode] = fields(text, names)?;
+                Self::Authenticate {
+                    protocol_version: or_default(version, Json::unsigned)?,
+                    status: status?.boolean()?,
+                    bandwidth_remaining: bandwidth_remaining?.signed()?,
+                    upgrade_mode: flag(upgrade_mode)?,
+                }
             }
             "bandwidth" => {
-                let BandwidthFields { available_total, upgrade_mode } = fields(text)?;
-                Self::Bandwidth { available_total, upgrade_mode }
+                let [total, upgrade_mode] = fields(text, ["available_total", "upgrade_mode"])?;
+                Self::Bandwidth { available_total: total?.signed()?, upgrade_mode: flag(upgrade_mode)? }
             }
             "encryptedResponse" => {
-                let SealedFields { ciphertext, nonce } = fields(text)?;
-                Self::EncryptedResponse { ciphertext: ciphertext.0, nonce: nonce.0 }
+                let (ciphertext, nonce) = read_sealed(text)?;
+                Self::EncryptedResponse { ciphertext, nonce }
             }
-            "error" => Self::Error { message: fields::<MessageFields>(text)?.truncated() },
-            "handshakeError" => Self::HandshakeError { message: fields::<MessageFields>(text)?.truncated() },
+            "error" => Self::Error { message: read_prose(text)? },
+            "handshakeError" => Self::HandshakeError { message: read_prose(text)? },
             "handshakePayload" => {
-                let HandshakeFields { protocol_version, data } = fields(text)?;
-                Self::HandshakePayload { protocol_version, data: data.0 }
+                let (protocol_version, data) = read_handshake(text)?;
+                Self::HandshakePayload { protocol_version, data }
             }
             "register" => {
-                let RegisterFields { protocol_version, status, upgrade_mode } = fields(text)?;
-                Self::Register { protocol_version, status, upgrade_mode }
+                let [version, status, upgrade_mode] = fields(text, ["protocol_version", "status", "upgrade_mode"])?;
+                Self::Register {
+                    protocol_version: or_default(version, Json::unsigned)?,
+                    status: status?.boolean()?,
+                    upgrade_mode: flag(upgrade_mode)?,
+                }
             }
             "send" => {
-                let SendFields { remaining_bandwidth, upgrade_mode } = fields(text)?;
-                Self::Send { remaining_bandwidth, upgrade_mode }
+                let [remaining, upgrade_mode] = fields(text, ["remaining_bandwidth", "upgrade_mode"])?;
+                Self::Send { remaining_bandwidth: remaining?.signed()?, upgrade_mode: flag(upgrade_mode)? }
             }
-            "supportedProtocol" => Self::SupportedProtocol { version: fields::<VersionFields>(text)?.version },
-            "typedError" => Self::TypedError { error: fields::<TypedErrorFields>(text)?.error },
+            "supportedProtocol" => {
+                let [version] = fields(text, ["version"])?;
+                Self::SupportedProtocol { version: version?.unsigned()? }
+            }
+            "typedError" => {
+                let [error] = fields(text, ["error"])?;
+                Self::TypedError { error: TypedError::read(error?)? }
+            }
             _ => Self::Unknown,
         })
     }
 }
 
 /// Why a request was refused, for programs.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum TypedError {
     /// The packet was not forwarded: there is not enough bandwidth left.
@@ -293,6 +381,29 @@ pub enum TypedError {
     },
     /// The ticket has been spent before.
     TicketReplay,
+}
+
+impl TypedError {
+    fn to_json(self) -> String {
+        match self {
+            Self::OutOfBandwidth { required, available } => {
+                let fields = object(&[("required", Value::Signed(required)), ("available", Value::Signed(available))]);
+                object(&[("out_of_bandwidth", Value::Json(&fields))])
+            }
+            Self::TicketReplay => String::from("\"ticket_replay\""),
+        }
+    }
+
+    fn read(error: Json<'_>) -> Option<Self> {
+        match error.text() {
+            Some(name) => (name == "ticket_replay").then_some(Self::TicketReplay),
+            None => {
+                let ("out_of_bandwidth", fields) = error.only(&["out_of_bandwidth"])? else { return None };
+                let [required, available] = fields.fields(["required", "available"])?;
+                Some(Self::OutOfBandwidth { required: required?.signed()?, available: available?.signed()? })
+            }
+        }
+    }
 }
 
 /// Why a frame is not one.
@@ -325,135 +436,56 @@ pub enum FrameError {
     UnknownType,
 }
 
-#[derive(Deserialize)]
-struct Kind {
-    #[serde(rename = "type")]
-    kind: String,
-}
-
-#[derive(Deserialize)]
-struct AuthenticateFields {
-    #[serde(default)]
-    protocol_version: u8,
-    status: bool,
-    bandwidth_remaining: i64,
-    #[serde(default)]
-    upgrade_mode: bool,
-}
-
-#[derive(Deserialize)]
-struct BandwidthFields {
-    available_total: i64,
-    #[serde(default)]
-    upgrade_mode: bool,
-}
-
-#[derive(Deserialize)]
-struct CredentialFields {
-    enc_credential: Bytes<{ limits::FRAME_CREDENTIAL_MAX }>,
-    #[serde(alias = "nonce")]
-    iv: Array<12>,
-}
-
-#[derive(Deserialize)]
-struct HandshakeFields {
-    #[serde(default)]
-    protocol_version: u8,
-    data: Bytes<{ limits::FRAME_HANDSHAKE_MAX }>,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct LoginFields {
-    protocol_version: u8,
-    client_identity: Array<32>,
-    address_ciphertext: Base64Array<48>,
-    nonce: Base64Array<12>,
-    request_unix_timestamp: u64,
-    request_signature: Array<64>,
-}
-
-impl From<LoginFields> for LoginRequest {
-    fn from(fields: LoginFields) -> Self {
-        Self {
-            protocol_version: fields.protocol_version,
-            client: ClientId(fields.client_identity.0),
-            address_ciphertext: fields.address_ciphertext.0,
-            nonce: fields.nonce.0,
-            unix_seconds: fields.request_unix_timestamp,
-            signature: fields.request_signature.0,
-        }
-    }
-}
-
-#[derive(Deserialize)]
-struct MessageFields {
-    message: String,
-}
-
-impl MessageFields {
-    /// At most as much as is worth showing, cut between characters.
-    fn truncated(mut self) -> String {
-        let end = (0..=limits::FRAME_PROSE_MAX).rev().find(|at| self.message.is_char_boundary(*at));
-        if self.message.len() > limits::FRAME_PROSE_MAX {
-            self.message.truncate(end.unwrap_or(0));
-        }
-        self.message
-    }
-}
-
-#[derive(Deserialize)]
-struct RegisterFields {
-    #[serde(default)]
-    protocol_version: u8,
-    status: bool,
-    #[serde(default)]
-    upgrade_mode: bool,
-}
-
-#[derive(Deserialize)]
-struct SealedFields {
-    ciphertext: Bytes<{ limits::FRAME_CIPHERTEXT_MAX }>,
-    nonce: Array<12>,
-}
-
-#[derive(Deserialize)]
-struct SendFields {
-    remaining_bandwidth: i64,
-    #[serde(default)]
-    upgrade_mode: bool,
-}
-
-#[derive(Deserialize)]
-struct TokenFields {
-    token: String,
-}
-
-#[derive(Deserialize)]
-struct TypedErrorFields {
-    error: TypedError,
-}
-
-#[derive(Deserialize)]
-struct VersionFields {
-    version: u8,
-}
-
 /// The type of a frame. Reads the whole frame once, so that what follows the fields has to be JSON too.
 fn kind(text: &str) -> Result<String, FrameError> {
     if text.len() > limits::FRAME_LEN_MAX {
         return Err(FrameError::TooLong(text.len()));
     }
-    Ok(fields::<Kind>(text)?.kind)
+    read_text(text, "type").ok_or(FrameError::Malformed)
 }
 
-/// The fields of a frame whose type is known. A second reading costs little and needs no copy of the frame's parts,
-/// which a reader that takes fields in any order would have to keep.
-fn fields<T: DeserializeOwned>(text: &str) -> Result<T, FrameError> {
-    object(text).ok_or(FrameError::Malformed)
+/// The fields of a frame whose type is known.
+fn fields<'a, const N: usize>(text: &'a str, names: [&str; N]) -> Option<[Option<Json<'a>>; N]> {
+    Json(text.as_bytes()).fields(names)
 }
 
-fn to_text(frame: &impl Serialize) -> String {
-    // Only maps with other keys than strings cannot be written, and there are none.
-    serde_json::to_string(frame).unwrap_or_default()
+fn read_text(text: &str, name: &str) -> Option<String> {
+    let [field] = fields(text, [name])?;
+    field?.text()
+}
+
+/// A message to show, at most as much as is worth it, cut between characters.
+fn read_prose(text: &str) -> Option<String> {
+    let mut message = read_text(text, "message")?;
+    if message.len() > limits::FRAME_PROSE_MAX {
+        let end = (0..=limits::FRAME_PROSE_MAX).rev().find(|at| message.is_char_boundary(*at));
+        message.truncate(end.unwrap_or(0));
+    }
+    Some(message)
+}
+
+fn read_handshake(text: &str) -> Option<(u8, Vec<u8>)> {
+    let [version, data] = fields(text, ["protocol_version", "data"])?;
+    Some((or_default(version, Json::unsigned)?, data?.bytes(limits::FRAME_HANDSHAKE_MAX)?))
+}
+
+fn read_sealed(text: &str) -> Option<(Vec<u8>, [u8; 12])> {
+    let [ciphertext, nonce] = fields(text, ["ciphertext", "nonce"])?;
+    Some((ciphertext?.bytes(limits::FRAME_CIPHERTEXT_MAX)?, nonce?.array()?))
+}
+
+fn handshake(version: u8, data: &[u8]) -> String {
+    let fields = [("protocol_version", Value::Unsigned(version.into())), ("data", Value::Bytes(data))];
+    frame("handshakePayload", &fields)
+}
+
+fn sealed(kind: &str, ciphertext: &[u8], nonce: &[u8; 12]) -> String {
+    frame(kind, &[("ciphertext", Value::Bytes(ciphertext)), ("nonce", Value::Bytes(nonce))])
+}
+
+/// A frame: its type, then its fields.
+fn frame(kind: &str, fields: &[(&str, Value<'_>)]) -> String {
+    let mut all = Vec::from([("type", Value::Text(kind))]);
+    all.extend_from_slice(fields);
+    object(&all)
 }

@@ -2,16 +2,13 @@
 
 use core::fmt;
 
-use aes_gcm_siv::aead::inout::InOutBuf;
-use aes_gcm_siv::aead::{AeadInOut, KeyInit};
-use aes_gcm_siv::{Aes256GcmSiv, Nonce, Tag};
 use alloc::vec::Vec;
 use ed25519_dalek::{Signature, Signer, SigningKey, VerifyingKey};
+use mixlet_ciphers::{GcmSiv, hkdf_blake3};
 use rand_core::CryptoRng;
 use subtle::ConstantTimeEq;
 use zeroize::Zeroizing;
 
-use crate::kdf::Blake3Hkdf;
 use crate::message::GatewayId;
 
 /// A client as its gateway knows it: its ed25519 public key, which is also where packets for it are addressed.
@@ -76,7 +73,7 @@ pub(super) fn verify(public: &[u8; 32], message: &[u8], signature: &[u8; 64]) ->
 pub struct SharedKey {
     bytes: Zeroizing<[u8; 32]>,
     // Kept since its key schedule costs as much as a small frame.
-    cipher: Aes256GcmSiv,
+    cipher: GcmSiv,
 }
 
 impl SharedKey {
@@ -87,7 +84,7 @@ impl SharedKey {
 
     /// The key with these bytes.
     pub fn from_bytes(bytes: &[u8; 32]) -> Self {
-        Self { bytes: Zeroizing::new(*bytes), cipher: Aes256GcmSiv::new(bytes.into()) }
+        Self { bytes: Zeroizing::new(*bytes), cipher: GcmSiv::new(bytes) }
     }
 
     /// The bytes, for the store.
@@ -98,29 +95,22 @@ impl SharedKey {
     /// HKDF (RFC 5869) with HMAC over plain BLAKE3, without info: one block of 32 bytes.
     pub(super) fn derive(shared_secret: &[u8; 32], salt: &[u8; 16]) -> Self {
         let mut bytes = Zeroizing::new([0; 32]);
-        let kdf = Blake3Hkdf::new(Some(salt), shared_secret);
-        // Fails only when more than 255 blocks are asked for. Zeros would then be a key that no peer has.
-        let expanded = kdf.expand(&[], &mut *bytes);
-        debug_assert!(expanded.is_ok(), "one block is always possible");
+        hkdf_blake3(Some(salt), shared_secret, &mut *bytes);
         Self::from_bytes(&bytes)
     }
 
     /// Encrypts in place and gives the tag. There is no associated data anywhere on the link.
     pub(super) fn seal_in_place(&self, nonce: &[u8; 12], text: &mut [u8]) -> [u8; 16] {
-        match self.cipher.encrypt_inout_detached(&Nonce::from(*nonce), &[], InOutBuf::from(text)) {
-            Ok(tag) => tag.into(),
-            // Only above 64 GiB. A tag that does not fit is refused by whoever gets it.
-            Err(_) => {
-                debug_assert!(false, "a frame is shorter than 64 GiB");
-                [0; 16]
-            }
-        }
+        let tag = self.cipher.seal(nonce, text);
+        debug_assert!(tag.is_some(), "a frame is shorter than 64 GiB");
+        // A tag that does not fit is refused by whoever gets it.
+        tag.unwrap_or_default()
     }
 
     /// Decrypts in place; `false` when the tag does not fit, and then `text` is worthless.
     #[must_use]
     pub(super) fn open_in_place(&self, nonce: &[u8; 12], text: &mut [u8], tag: &[u8; 16]) -> bool {
-        self.cipher.decrypt_inout_detached(&Nonce::from(*nonce), &[], InOutBuf::from(text), &Tag::from(*tag)).is_ok()
+        self.cipher.open(nonce, text, tag)
     }
 
     /// Ciphertext and tag.

@@ -12,7 +12,6 @@
 
 pub mod client;
 pub mod frame;
-mod json;
 mod keys;
 mod sealed;
 pub mod server;

@@ -6,11 +6,10 @@
 
 use alloc::vec::Vec;
 use rand_core::CryptoRng;
-use serde::{Deserialize, Serialize};
 
 use super::frame::{ClientText, FrameError, ServerText};
 use super::keys::{SharedKey, nonce};
-use crate::json::Object;
+use crate::json::{Json, Value, object};
 use crate::limits;
 
 /// What a binary frame adds to its text: kind, flag, nonce and tag.
@@ -66,7 +65,7 @@ pub fn open_push(shared: &SharedKey, frame: &[u8]) -> Result<Vec<u8>, FrameError
 }
 
 /// What a client asks its gateway beside the traffic. The complete list.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ControlRequest {
     /// Asks to be forgotten.
@@ -86,7 +85,15 @@ pub enum ControlRequest {
 impl ControlRequest {
     /// The request, sealed. Takes the nonce from `rng`.
     pub fn seal(&self, shared: &SharedKey, rng: &mut dyn CryptoRng) -> ClientText {
-        let (ciphertext, nonce) = seal_json(shared, self, rng);
+        let (name, fields) = match self {
+            Self::ForgetMe { client, stats } => {
+                ("ForgetMe", object(&[("client", Value::Boolean(*client)), ("stats", Value::Boolean(*stats))]))
+            }
+            Self::RememberMe { session_type } => {
+                ("RememberMe", object(&[("session_type", Value::Text(session_type.name()))]))
+            }
+        };
+        let (ciphertext, nonce) = seal_json(shared, name, &fields, rng);
         ClientText::EncryptedRequest { ciphertext, nonce }
     }
 
@@ -97,12 +104,26 @@ impl ControlRequest {
     /// [`FrameError::Authentication`] or [`FrameError::Malformed`].
     pub fn open(shared: &SharedKey, ciphertext: &[u8], nonce: &[u8; 12]) -> Result<Self, FrameError> {
         let json = shared.open(nonce, ciphertext).ok_or(FrameError::Authentication)?;
-        serde_json::from_slice(&json).map_err(|_| FrameError::Malformed)
+        Self::read(Json(&json)).ok_or(FrameError::Malformed)
+    }
+
+    fn read(json: Json<'_>) -> Option<Self> {
+        Some(match json.only(&["ForgetMe", "RememberMe"])? {
+            ("ForgetMe", fields) => {
+                let [client, stats] = fields.fields(["client", "stats"])?;
+                Self::ForgetMe { client: client?.boolean()?, stats: stats?.boolean()? }
+            }
+            (_, fields) => {
+                let [kind] = fields.fields(["session_type"])?;
+                let kind = kind?.text()?;
+                Self::RememberMe { session_type: *SESSION_KINDS.iter().find(|known| known.name() == kind)? }
+            }
+        })
     }
 }
 
 /// Kinds of clients that a gateway counts.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[allow(missing_docs, reason = "the names are all there is to say")]
 #[non_exhaustive]
 pub enum SessionKind {
@@ -114,7 +135,29 @@ pub enum SessionKind {
     Wasm,
 }
 
-/// What a gateway answers to a [`ControlRequest`].
+const SESSION_KINDS: [SessionKind; 6] = [
+    SessionKind::Mixnet,
+    SessionKind::Native,
+    SessionKind::Socks5,
+    SessionKind::Unknown,
+    SessionKind::Vpn,
+    SessionKind::Wasm,
+];
+
+impl SessionKind {
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Mixnet => "Mixnet",
+            Self::Native => "Native",
+            Self::Socks5 => "Socks5",
+            Self::Unknown => "Unknown",
+            Self::Vpn => "Vpn",
+            Self::Wasm => "Wasm",
+        }
+    }
+}
+
+/// What a gateway answers to a [`ControlRequest`]. Written as an object with an empty object in it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ControlReply {
@@ -127,11 +170,11 @@ pub enum ControlReply {
 impl ControlReply {
     /// The reply, sealed. Takes the nonce from `rng`.
     pub fn seal(&self, shared: &SharedKey, rng: &mut dyn CryptoRng) -> ServerText {
-        let json = match self {
-            Self::ForgetMeAck => ReplyFields::ForgetMeAck {},
-            Self::RememberMeAck => ReplyFields::RememberMeAck {},
+        let name = match self {
+            Self::ForgetMeAck => "ForgetMeAck",
+            Self::RememberMeAck => "RememberMeAck",
         };
-        let (ciphertext, nonce) = seal_json(shared, &json, rng);
+        let (ciphertext, nonce) = seal_json(shared, name, "{}", rng);
         ServerText::EncryptedResponse { ciphertext, nonce }
     }
 
@@ -142,24 +185,16 @@ impl ControlReply {
     /// [`FrameError::Authentication`] or [`FrameError::Malformed`].
     pub fn open(shared: &SharedKey, ciphertext: &[u8], nonce: &[u8; 12]) -> Result<Self, FrameError> {
         let json = shared.open(nonce, ciphertext).ok_or(FrameError::Authentication)?;
-        match serde_json::from_slice(&json) {
-            Ok(Object(ReplyFields::ForgetMeAck {})) => Ok(Self::ForgetMeAck),
-            Ok(Object(ReplyFields::RememberMeAck {})) => Ok(Self::RememberMeAck),
-            Err(_) => Err(FrameError::Malformed),
-        }
+        let (name, fields) = Json(&json).only(&["ForgetMeAck", "RememberMeAck"]).ok_or(FrameError::Malformed)?;
+        fields.fields([]).ok_or(FrameError::Malformed)?;
+        Ok(if name == "ForgetMeAck" { Self::ForgetMeAck } else { Self::RememberMeAck })
     }
 }
 
-/// Written as an object with an empty object in it.
-#[derive(Serialize, Deserialize)]
-enum ReplyFields {
-    ForgetMeAck {},
-    RememberMeAck {},
-}
-
-fn seal_json(shared: &SharedKey, value: &impl Serialize, rng: &mut dyn CryptoRng) -> (Vec<u8>, [u8; 12]) {
+/// An object with one object of this name in it, sealed.
+fn seal_json(shared: &SharedKey, name: &str, fields: &str, rng: &mut dyn CryptoRng) -> (Vec<u8>, [u8; 12]) {
     let nonce = nonce(rng);
-    (shared.seal(&nonce, &serde_json::to_vec(value).unwrap_or_default()), nonce)
+    (shared.seal(&nonce, object(&[(name, Value::Json(fields))]).as_bytes()), nonce)
 }
 
 fn seal(shared: &SharedKey, kind: u8, text: &[u8], rng: &mut dyn CryptoRng) -> Vec<u8> {

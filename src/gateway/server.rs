@@ -91,6 +91,17 @@ pub trait Registry {
         false
     }
 
+    /// Opens a packet request of a client; `None` when there is no such client. Only a simulation has another format.
+    fn open_request(&self, client: &ClientId, frame: &[u8]) -> Option<Result<(u8, Vec<u8>), FrameError>> {
+        Some(open_request(self.shared_key(client)?, frame))
+    }
+
+    /// The frame that hands `payload` to a client; `None` when there is no such client. Only a simulation has another
+    /// format.
+    fn seal_push(&self, client: &ClientId, payload: &[u8], rng: &mut dyn CryptoRng) -> Option<Vec<u8>> {
+        Some(seal_push(self.shared_key(client)?, payload, rng))
+    }
+
     /// Takes a token for the upgrade mode. `false` refuses it.
     fn upgrade(&mut self, token: &str) -> bool {
         let _ = token;
@@ -221,7 +232,7 @@ impl Session {
     /// The frame that hands `payload` to the client: 21 bytes of an ack, or what is left of a packet when its ack was cut
     /// off. `None` when the client is not in or was forgotten; then the payload belongs into the inbox.
     pub fn push(&self, payload: &[u8], registry: &dyn Registry, rng: &mut dyn CryptoRng) -> Option<Vec<u8>> {
-        Some(seal_push(registry.shared_key(&self.client()?)?, payload, rng))
+        registry.seal_push(&self.client()?, payload, rng)
     }
 
     fn login(&mut self, request: &LoginRequest, registry: &mut dyn Registry, rng: &mut dyn CryptoRng) -> Vec<Output> {
@@ -442,10 +453,10 @@ fn check_login(request: &LoginRequest, registry: &dyn Registry) -> Result<(), St
 
 /// Opens a packet request, charges it and passes the packet on.
 fn forward(client: &ClientId, frame: &[u8], registry: &mut dyn Registry) -> Vec<Output> {
-    let Some(shared) = registry.shared_key(client) else {
+    let Some(opened) = registry.open_request(client, frame) else {
         return say([error("the client is not registered")]);
     };
-    let packet = match open_request(shared, frame) {
+    let packet = match opened {
         Ok((1, bytes)) => MixPacket::parse_v1(&bytes),
         Ok((_, bytes)) => MixPacket::parse_v2(&bytes),
         Err(reason) => return say([error(&format!("received a malformed binary request: {reason}"))]),

@@ -2,11 +2,11 @@
 
 use alloc::vec::Vec;
 
-use ctr::cipher::{KeyIvInit, StreamCipher};
+use mixlet_ciphers::aes128_ctr;
 use rand_core::CryptoRng;
 use zeroize::{Zeroize, ZeroizeOnDrop};
 
-use super::{FragmentId, MessageError, envelope::KeyStream};
+use super::{FragmentId, MessageError};
 use crate::sphinx::{NodeAddress, Packet, PacketSize};
 
 /// The length of an ack as it is pushed to its owner. Nothing else that is pushed has it.
@@ -63,7 +63,7 @@ impl AckKey {
     }
 
     fn apply(&self, iv: &[u8; 16], identifier: &mut [u8; FragmentId::LEN]) {
-        KeyStream::new(&self.0.into(), &(*iv).into()).apply_keystream(identifier);
+        aes128_ctr(&self.0, iv, identifier);
     }
 }
 

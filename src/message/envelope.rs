@@ -5,17 +5,13 @@
 
 use alloc::vec::Vec;
 
-use ctr::cipher::{KeyIvInit, StreamCipher};
+use mixlet_ciphers::{aes128_ctr, hkdf_blake3};
 use rand_core::CryptoRng;
 use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
 
 use super::{ACK_LEN, KeyDigest, MessageError, ReplyKey};
-use crate::kdf::Blake3Hkdf;
 use crate::sphinx::NodePublicKey;
 use crate::sphinx::keys::{SenderChain, x25519, x25519_checked, x25519_public};
-
-/// AES-128 in counter mode. The network counts 64 bits at the end of the block; from zero that is the usual counter.
-pub(super) type KeyStream = ctr::Ctr64BE<aes::Aes128>;
 
 /// The key a client's correspondents encrypt to: its secret half. Wiped when dropped.
 #[derive(Zeroize, ZeroizeOnDrop)]
@@ -163,12 +159,10 @@ fn seal(head: &[u8; 32], key: &[u8; 16], fragment: &[u8]) -> Vec<u8> {
 
 fn derive(shared: &[u8; 32]) -> Zeroizing<[u8; 16]> {
     let mut key = Zeroizing::new([0; 16]);
-    // Fails only for outputs of thousands of bytes.
-    let derived = Blake3Hkdf::new(None, shared).expand(&[], &mut key[..]);
-    debug_assert!(derived.is_ok(), "sixteen bytes can be derived");
+    hkdf_blake3(None, shared, &mut key[..]);
     key
 }
 
 fn crypt(key: &[u8; 16], bytes: &mut [u8]) {
-    KeyStream::new(&(*key).into(), &[0; 16].into()).apply_keystream(bytes);
+    aes128_ctr(key, &[0; 16], bytes);
 }

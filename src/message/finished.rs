@@ -1,10 +1,11 @@
 //! The memory of finished sets, by which late repeats of their fragments are recognised.
 
 use alloc::boxed::Box;
-use alloc::collections::{BTreeMap, VecDeque};
+use alloc::collections::VecDeque;
 
 use super::reassembly::Context;
 use super::{FragmentHeader, SetId};
+use crate::table::{NODE_LEN, Table};
 use crate::time::{Duration, Instant};
 
 /// Finished sets, forgotten by age and, beyond a number of bytes, oldest first.
@@ -13,7 +14,7 @@ use crate::time::{Duration, Instant};
 /// 31 bits, and a new message that meets an old identifier must not be taken for a repeat.
 #[derive(Default)]
 pub(super) struct Finished {
-    sets: BTreeMap<Key, Box<[u64]>>,
+    sets: Table<Key, Box<[u64]>>,
     order: VecDeque<(Instant, Key)>,
     bytes: usize,
     next_number: u64,
@@ -69,7 +70,8 @@ impl Finished {
     }
 
     fn under(&self, context: Context, set: SetId) -> impl Iterator<Item = &[u64]> {
-        self.sets.range((context, set, 0)..=(context, set, u64::MAX)).map(|(_, digests)| &**digests)
+        let from = self.sets.iter_from(&(context, set, 0));
+        from.take_while(move |(key, _)| (key.0, key.1) == (context, set)).map(|(_, digests)| &**digests)
     }
 
     fn forget_oldest(&mut self) -> bool {
@@ -85,8 +87,8 @@ fn cost(digests: &[u64]) -> usize {
     SET_COST.saturating_add(size_of_val(digests))
 }
 
-/// Twice the entries of map and queue, since neither is always full, and what an allocation costs.
-const SET_COST: usize = 2 * (size_of::<Key>() + size_of::<Box<[u64]>>() + size_of::<(Instant, Key)>()) + 16;
+/// Twice the entries of table and queue, since neither is always full, and what an allocation costs.
+const SET_COST: usize = 2 * (size_of::<(Key, Box<[u64]>)>() + NODE_LEN + size_of::<(Instant, Key)>()) + 16;
 
 /// How many sets with the same identifier are remembered.
 const SAME_ID_COUNT_MAX: usize = 8;

@@ -99,6 +99,11 @@ impl Fragments {
         })
     }
 
+    /// The identifiers of all fragments, in order.
+    pub fn ids(&self) -> impl Iterator<Item = FragmentId> + '_ {
+        (0..self.count()).filter_map(|index| self.id(index))
+    }
+
     /// The fragment at `index`, counted from zero over all sets: header and payload, exactly as long as the packet has
     /// room. `None` behind the last one.
     pub fn fragment(&self, index: usize) -> Option<Vec<u8>> {

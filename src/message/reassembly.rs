@@ -3,7 +3,6 @@
 use core::fmt;
 
 use alloc::boxed::Box;
-use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec;
 use alloc::vec::Vec;
 
@@ -12,6 +11,7 @@ use rand_core::CryptoRng;
 use super::finished::Finished;
 use super::{Fragment, FragmentHeader, Link, MessageError, SenderTag, SetId, unpad};
 use crate::limits;
+use crate::table::{Table, TableSet};
 use crate::time::{Duration, Instant};
 
 /// Puts fragments together.
@@ -28,8 +28,8 @@ pub struct Reassembler {
     budget: Budget,
     /// Fragments are compared by keyed digests; without the key nobody can make two that agree.
     digest_key: [u8; 32],
-    sets: BTreeMap<(Context, SetId), Set>,
-    messages: BTreeMap<MessageNumber, Message>,
+    sets: Table<(Context, SetId), Set>,
+    messages: Table<MessageNumber, Message>,
     next_number: u64,
     unknown: Class,
     tags: Class,
@@ -46,8 +46,8 @@ impl Reassembler {
         Self {
             budget,
             digest_key,
-            sets: BTreeMap::new(),
-            messages: BTreeMap::new(),
+            sets: Table::new(),
+            messages: Table::new(),
             next_number: 0,
             unknown: Class::default(),
             tags: Class::default(),
@@ -116,6 +116,11 @@ impl Reassembler {
     /// Memory taken by unfinished messages, bookkeeping included.
     pub fn bytes(&self) -> usize {
         self.unknown.bytes.saturating_add(self.tags.bytes)
+    }
+
+    /// As [`Reassembler::bytes`], of it what unknown senders have.
+    pub fn unknown_bytes(&self) -> usize {
+        self.unknown.bytes
     }
 
     /// Memory taken by the digests of finished sets, bookkeeping included.
@@ -406,7 +411,7 @@ impl Slot {
 struct Class {
     bytes: usize,
     /// By the time of the last fragment.
-    ages: BTreeSet<(Instant, MessageNumber)>,
+    ages: TableSet<(Instant, MessageNumber)>,
     finished: Finished,
 }
 

@@ -9,14 +9,8 @@ use core::ops::Range;
 
 use alloc::vec::Vec;
 
-use aes::Aes128;
-use ctr::{
-    Ctr64BE,
-    cipher::{KeyIvInit, StreamCipher},
-};
-use hmac::{Hmac, KeyInit, Mac};
+use mixlet_ciphers::{aes128_ctr, hmac_sha256};
 use rand_core::CryptoRng;
-use sha2::Sha256;
 use subtle::ConstantTimeEq;
 use zeroize::Zeroizing;
 
@@ -192,16 +186,11 @@ pub fn open(header: &[u8; HEADER_LEN], keys: &HopKeys) -> Result<Step, SphinxErr
 
 /// AES-128-CTR from a counter of zero. The reference counts in the last eight bytes only, which from zero is the same.
 fn apply_key_stream(key: &[u8; 16], buffer: &mut [u8]) {
-    Ctr64BE::<Aes128>::new(key.into(), &[0; 16].into()).apply_keystream(buffer);
+    aes128_ctr(key, &[0; 16], buffer);
 }
 
 fn mac(key: &[u8; 16], routing: &[u8; ROUTING_LEN]) -> [u8; MAC_LEN] {
-    let mut short = [0; MAC_LEN];
-    if let Ok(mut hmac) = Hmac::<Sha256>::new_from_slice(key) {
-        hmac.update(routing);
-        short.copy_from_slice(&hmac.finalize().into_bytes()[..MAC_LEN]);
-    }
-    short
+    array_at(&hmac_sha256(key, routing), 0)
 }
 
 fn xor(bytes: &mut [u8], with: &[u8]) {

@@ -10,11 +10,10 @@ use core::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use alloc::boxed::Box;
 
 use curve25519_dalek::scalar::{Scalar, clamp_integer};
-use hkdf::Hkdf;
+use mixlet_ciphers::hkdf_sha256;
 use mixlet_curve::{BaseTable, KeyTable, Point, ladder};
 use once_cell::race::OnceBox;
 use rand_core::CryptoRng;
-use sha2::Sha256;
 use subtle::ConstantTimeEq;
 use x25519_dalek::X25519_BASEPOINT_BYTES;
 use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
@@ -239,7 +238,7 @@ impl HopKeys {
 
     fn derive(shared_secret: &[u8; 32], len: usize) -> Self {
         let mut bytes = Zeroizing::new([0; Self::LEN]);
-        expand(None, shared_secret, HOP_KEYS_INFO, &mut bytes[..len]);
+        hkdf_sha256(None, shared_secret, HOP_KEYS_INFO, &mut bytes[..len]);
         let mut keys = Self::EMPTY;
         keys.stream_key.copy_from_slice(&bytes[..16]);
         keys.mac_key.copy_from_slice(&bytes[16..32]);
@@ -279,7 +278,7 @@ impl PayloadKey {
     /// The key that belongs to a seed.
     pub fn from_seed(seed: &[u8; PAYLOAD_SEED_LEN]) -> Self {
         let mut key = Self([0; PAYLOAD_KEY_LEN]);
-        expand(Some(PAYLOAD_KEY_SALT), seed, PAYLOAD_KEY_INFO, &mut key.0);
+        hkdf_sha256(Some(PAYLOAD_KEY_SALT), seed, PAYLOAD_KEY_INFO, &mut key.0);
         key
     }
 
@@ -337,12 +336,6 @@ fn multiply_base(eighth: &Scalar) -> [u8; 32] {
         Box::new(BaseTable::new(base.double_times(3)))
     });
     table.multiply(eighth.as_bytes())
-}
-
-/// HKDF-SHA256.
-fn expand(salt: Option<&[u8]>, secret: &[u8], info: &[u8], out: &mut [u8]) {
-    let fits = Hkdf::<Sha256>::new(salt, secret).expand(info, out);
-    debug_assert!(fits.is_ok(), "HKDF gives 255 blocks and at most 9 are asked for");
 }
 
 /// Made when it is first needed, which takes a fraction of a millisecond: it would make the file a quarter larger.

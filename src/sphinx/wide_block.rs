@@ -4,14 +4,7 @@
 //! by the other: a stream cipher, ChaCha20, the rest by the left half; a keyed hash, BLAKE2b, the left half by the rest.
 //! A change of one bit changes all of the block in both directions, so a tampered payload is noise at the last hop.
 
-use blake2::{
-    Blake2bMac,
-    digest::{FixedOutput, KeyInit, Update, consts::U32},
-};
-use chacha20::{
-    ChaCha20,
-    cipher::{KeyIvInit, StreamCipher},
-};
+use mixlet_ciphers::{blake2b, chacha20};
 use zeroize::Zeroizing;
 
 use super::keys::PayloadKey;
@@ -57,16 +50,13 @@ fn stream(left: &[u8; LEFT_LEN], key: &[u8], right: &mut [u8]) {
     for (byte, key) in stream_key.iter_mut().zip(key) {
         *byte ^= key;
     }
-    ChaCha20::new((&*stream_key).into(), &[0; 12].into()).apply_keystream(right);
+    chacha20(&stream_key, right);
 }
 
 /// Changes the left half by the hash of the right one.
 fn hash(left: &mut [u8; LEFT_LEN], key: &[u8], right: &[u8]) {
-    if let Ok(mut mac) = Blake2bMac::<U32>::new_from_slice(key) {
-        mac.update(right);
-        for (byte, hash) in left.iter_mut().zip(mac.finalize_fixed()) {
-            *byte ^= hash;
-        }
+    for (byte, hash) in left.iter_mut().zip(blake2b(key, right)) {
+        *byte ^= hash;
     }
 }
 

@@ -2,19 +2,17 @@
 
 use core::net::IpAddr;
 
-use alloc::collections::BTreeSet;
 use alloc::string::String;
 use alloc::vec::Vec;
-use serde::Deserialize;
-use serde::de::{DeserializeOwned, IgnoredAny};
 
 use super::build::{Candidate, Parts, Roles};
 use super::node::{Entry, checked_hostname};
 use super::{Policy, Schedule, Topology, TopologyError};
 use crate::date;
-use crate::json::{Capped, Object, is_object};
+use crate::json::{Json, optional, or_default};
 use crate::limits;
 use crate::sphinx::NodeAddress;
+use crate::table::TableSet;
 
 impl Topology {
     /// A snapshot from the answers to the first three of [`super::PATHS`] and, if it was asked for, the fourth. Each list
@@ -50,7 +48,7 @@ impl Topology {
         rotation: Option<&[u8]>,
         policy: &Policy<'_>,
     ) -> Result<Self, TopologyError> {
-        let roles = parse::<RoleFields>(rewarded)?;
+        let roles = RoleFields::read(checked(rewarded)?).ok_or(TopologyError::Malformed)?;
         let (metadata, other) = (mixnodes.complete()?, entries.complete()?);
         let epoch = roles.epoch_id;
         if !metadata.agrees_with(other) || metadata.absolute_epoch_id != epoch {
@@ -92,7 +90,7 @@ impl Topology {
 pub struct Pages {
     metadata: Option<Metadata>,
     nodes: Vec<Candidate>,
-    ids: BTreeSet<u32>,
+    ids: TableSet<u32>,
     received: usize,
     read: u32,
     complete: bool,
@@ -112,21 +110,21 @@ impl Pages {
     /// [`TopologyError::TooLong`], [`TopologyError::TooMany`], [`TopologyError::Malformed`], and
     /// [`TopologyError::Inconsistent`] when a page is of another epoch or rotation than the first.
     pub fn add(&mut self, body: &[u8]) -> Result<More, TopologyError> {
-        let PageFields { metadata: Object(metadata), nodes: Object(list) } = parse(body)?;
-        if self.read >= limits::DIRECTORY_PAGES_MAX || list.data.overflown {
+        let page = PageFields::read(checked(body)?).ok_or(TopologyError::Malformed)?;
+        if self.read >= limits::DIRECTORY_PAGES_MAX || page.overflown {
             return Err(TopologyError::TooMany);
         }
-        let total = usize::try_from(list.pagination.0.total).unwrap_or(usize::MAX);
+        let total = usize::try_from(page.total).unwrap_or(usize::MAX);
         if total > limits::DIRECTORY_NODES_MAX {
             return Err(TopologyError::TooMany);
         }
-        if self.metadata.as_ref().is_some_and(|first| !first.agrees_with(&metadata)) {
+        if self.metadata.as_ref().is_some_and(|first| !first.agrees_with(&page.metadata)) {
             return Err(TopologyError::Inconsistent);
         }
         let known = self.ids.len();
-        self.received += list.data.items.len();
-        for Object(node) in list.data.items {
-            if node.ip_addresses.overflown {
+        self.received += page.nodes.len();
+        for node in page.nodes {
+            if node.ip_addresses.1 {
                 return Err(TopologyError::TooMany);
             }
             self.ids.insert(node.node_id);
@@ -135,7 +133,7 @@ impl Pages {
         if self.received > limits::DIRECTORY_NODES_MAX {
             return Err(TopologyError::TooMany);
         }
-        self.metadata.get_or_insert(metadata);
+        self.metadata.get_or_insert(page.metadata);
         self.read += 1;
         // A page without news is the end too: the directory repeats itself.
         self.complete = self.received >= total || self.ids.len() == known;
@@ -157,15 +155,9 @@ pub enum More {
     Page(u32),
 }
 
-/// Reads the whole of `body` as one object, if it is not too long.
-pub(super) fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, TopologyError> {
-    if body.len() > limits::DIRECTORY_BODY_MAX {
-        return Err(TopologyError::TooLong(body.len()));
-    }
-    if !is_object(body) {
-        return Err(TopologyError::Malformed);
-    }
-    serde_json::from_slice(body).map_err(|_| TopologyError::Malformed)
+/// An answer, if it is not too long.
+pub(super) fn checked(body: &[u8]) -> Result<Json<'_>, TopologyError> {
+    if body.len() > limits::DIRECTORY_BODY_MAX { Err(TopologyError::TooLong(body.len())) } else { Ok(Json(body)) }
 }
 
 /// Exactly 32 bytes of base58.
@@ -191,51 +183,73 @@ pub(super) fn percent(text: &str) -> u8 {
 }
 
 /// Who has which role in an epoch.
-#[derive(Deserialize)]
 pub(super) struct RoleFields {
-    #[serde(default)]
     pub epoch_id: u32,
-    entry_gateways: Capped<u32, { limits::DIRECTORY_ROLE_MAX }>,
-    exit_gateways: Capped<u32, { limits::DIRECTORY_ROLE_MAX }>,
-    layer1: Capped<u32, { limits::DIRECTORY_ROLE_MAX }>,
-    layer2: Capped<u32, { limits::DIRECTORY_ROLE_MAX }>,
-    layer3: Capped<u32, { limits::DIRECTORY_ROLE_MAX }>,
-    standby: Capped<u32, { limits::DIRECTORY_ROLE_MAX }>,
+    /// Entry and exit gateways, the three layers, and those on standby; whether one of the lists is too long.
+    lists: [Vec<u32>; 6],
+    overflown: bool,
 }
 
 impl RoleFields {
+    pub(super) fn read(json: Json<'_>) -> Option<Self> {
+        let names = ["epoch_id", "entry_gateways", "exit_gateways", "layer1", "layer2", "layer3", "standby"];
+        let [epoch_id, fields @ ..] = json.fields(names)?;
+        let mut roles =
+            Self { epoch_id: or_default(epoch_id, Json::unsigned)?, lists: Default::default(), overflown: false };
+        for (list, field) in roles.lists.iter_mut().zip(fields) {
+            let overflown;
+            (*list, overflown) = field?.list(limits::DIRECTORY_ROLE_MAX, Json::unsigned)?;
+            roles.overflown |= overflown;
+        }
+        Some(roles)
+    }
+
     pub(super) fn into_roles(self) -> Result<Roles, TopologyError> {
-        let lists =
-            [&self.entry_gateways, &self.exit_gateways, &self.layer1, &self.layer2, &self.layer3, &self.standby];
-        if lists.iter().any(|list| list.overflown) {
+        if self.overflown {
             return Err(TopologyError::TooMany);
         }
-        Roles::new(
-            [self.layer1.items, self.layer2.items, self.layer3.items],
-            [self.entry_gateways.items, self.exit_gateways.items],
-            self.standby.items,
-        )
+        let [entry, exit, layer1, layer2, layer3, standby] = self.lists;
+        Roles::new([layer1, layer2, layer3], [entry, exit], standby)
     }
 }
 
-#[derive(Deserialize)]
 struct PageFields {
-    metadata: Object<Metadata>,
-    nodes: Object<ListFields>,
+    metadata: Metadata,
+    total: u64,
+    nodes: Vec<NodeFields>,
+    overflown: bool,
+}
+
+impl PageFields {
+    fn read(json: Json<'_>) -> Option<Self> {
+        let [metadata, nodes] = json.fields(["metadata", "nodes"])?;
+        let [pagination, data] = nodes?.fields(["pagination", "data"])?;
+        let [total] = pagination?.fields(["total"])?;
+        let (nodes, overflown) = data?.list(limits::DIRECTORY_NODES_MAX, NodeFields::read)?;
+        Some(Self { metadata: Metadata::read(metadata?)?, total: total?.unsigned()?, nodes, overflown })
+    }
 }
 
 /// What a page says about itself.
-#[derive(Deserialize)]
 struct Metadata {
-    #[serde(default)]
     status: Option<Status>,
     absolute_epoch_id: u32,
     rotation_id: u32,
-    #[serde(default)]
     refreshed_at: Option<String>,
 }
 
 impl Metadata {
+    fn read(json: Json<'_>) -> Option<Self> {
+        let names = ["status", "absolute_epoch_id", "rotation_id", "refreshed_at"];
+        let [status, epoch, rotation, refreshed_at] = json.fields(names)?;
+        Some(Self {
+            status: optional(status, Status::read)?,
+            absolute_epoch_id: epoch?.unsigned()?,
+            rotation_id: rotation?.unsigned()?,
+            refreshed_at: optional(refreshed_at, Json::text)?,
+        })
+    }
+
     /// Whether two pages are of the same state of the network. They may have been made at different moments.
     fn agrees_with(&self, other: &Self) -> bool {
         (&self.status, self.absolute_epoch_id, self.rotation_id)
@@ -247,91 +261,116 @@ impl Metadata {
     }
 }
 
-#[derive(PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "kebab-case")]
+/// Compared between answers, and not used for anything else.
+#[derive(PartialEq, Eq)]
 enum Status {
-    Fresh(Interval),
+    /// Four numbers of the interval and the start of its epoch.
+    Fresh([u32; 4], String),
     NoUpdates,
 }
 
-/// Compared between answers, and not used for anything else.
-#[derive(PartialEq, Eq, Deserialize)]
-struct Interval {
-    id: u32,
-    epochs_in_interval: u32,
-    current_epoch_start: String,
-    current_epoch_id: u32,
-    total_elapsed_epochs: u32,
+impl Status {
+    fn read(json: Json<'_>) -> Option<Self> {
+        if let Some(name) = json.text() {
+            return (name == "no-updates").then_some(Self::NoUpdates);
+        }
+        let (_, interval) = json.only(&["fresh"])?;
+        let names = ["id", "epochs_in_interval", "current_epoch_id", "total_elapsed_epochs", "current_epoch_start"];
+        let [numbers @ .., start] = interval.fields(names)?;
+        let mut read = [0; 4];
+        for (place, number) in read.iter_mut().zip(numbers) {
+            *place = number?.unsigned()?;
+        }
+        Some(Self::Fresh(read, start?.text()?))
+    }
 }
 
-#[derive(Deserialize)]
-struct ListFields {
-    pagination: Object<PaginationFields>,
-    data: Capped<Object<NodeFields>, { limits::DIRECTORY_NODES_MAX }>,
-}
-
-#[derive(Deserialize)]
-struct PaginationFields {
-    total: u64,
-}
-
-#[derive(Deserialize)]
 struct NodeFields {
     node_id: u32,
-    ed25519_identity_pubkey: String,
-    ip_addresses: Capped<String, { limits::DIRECTORY_IPS_MAX }>,
+    identity: String,
+    /// And whether there were more than there may be.
+    ip_addresses: (Vec<String>, bool),
     mix_port: u16,
-    x25519_sphinx_pubkey: String,
-    supported_roles: Option<Object<SupportedRoles>>,
-    entry: Option<Object<EntryFields>>,
-    performance: Option<Performance>,
+    key: String,
+    is_mixnode: bool,
+    entry: Option<EntryFields>,
+    /// A decimal fraction as text. Anything else counts as none.
+    performance: Option<String>,
 }
 
-#[derive(Deserialize)]
-struct SupportedRoles {
-    mixnode: bool,
-}
-
-#[derive(Deserialize)]
 struct EntryFields {
     hostname: Option<String>,
     ws_port: u16,
     wss_port: Option<u16>,
 }
 
-/// A decimal fraction as text. Anything else counts as none.
-#[derive(Deserialize)]
-#[serde(untagged)]
-enum Performance {
-    Text(String),
-    Other(IgnoredAny),
+impl EntryFields {
+    fn read(json: Json<'_>) -> Option<Self> {
+        let [hostname, ws_port, wss_port] = json.fields(["hostname", "ws_port", "wss_port"])?;
+        Some(Self {
+            hostname: optional(hostname, Json::text)?,
+            ws_port: ws_port?.unsigned()?,
+            wss_port: optional(wss_port, Json::unsigned)?,
+        })
+    }
+}
+
+/// Whether the roles that a node supports make it a mix node.
+pub(super) fn read_is_mixnode(supported_roles: Option<Json<'_>>) -> Option<bool> {
+    let is_mixnode = optional(supported_roles, |roles| {
+        let [mixnode] = roles.fields(["mixnode"])?;
+        mixnode?.boolean()
+    });
+    Some(is_mixnode?.unwrap_or(false))
 }
 
 impl NodeFields {
+    fn read(json: Json<'_>) -> Option<Self> {
+        let names = [
+            "node_id",
+            "ed25519_identity_pubkey",
+            "ip_addresses",
+            "mix_port",
+            "x25519_sphinx_pubkey",
+            "supported_roles",
+            "entry",
+            "performance",
+        ];
+        let [node_id, identity, ip_addresses, mix_port, key, supported_roles, entry, performance] =
+            json.fields(names)?;
+        Some(Self {
+            node_id: node_id?.unsigned()?,
+            identity: identity?.text()?,
+            ip_addresses: ip_addresses?.list(limits::DIRECTORY_IPS_MAX, Json::text)?,
+            mix_port: mix_port?.unsigned()?,
+            key: key?.text()?,
+            is_mixnode: read_is_mixnode(supported_roles)?,
+            entry: optional(entry, EntryFields::read)?,
+            performance: performance.and_then(Json::text),
+        })
+    }
+
     /// `None` when the node cannot be reached or a key is not even 32 bytes.
     fn into_candidate(self) -> Option<Candidate> {
+        let ips = &self.ip_addresses.0;
         // The first address is where other nodes reach it, whatever its family.
-        let first: IpAddr = self.ip_addresses.items.first()?.parse().ok()?;
+        let first: IpAddr = ips.first()?.parse().ok()?;
         if self.mix_port == 0 {
             return None;
         }
-        let is_mixnode = self.supported_roles.is_some_and(|roles| roles.0.mixnode);
-        let entry = self.entry.filter(|_| !is_mixnode).map(|Object(entry)| Entry {
+        let entry = self.entry.filter(|_| !self.is_mixnode).map(|entry| Entry {
             hostname: entry.hostname.as_deref().and_then(checked_hostname),
-            ips: self.ip_addresses.items.iter().filter_map(|ip| ip.parse().ok()).collect(),
+            ips: ips.iter().filter_map(|ip| ip.parse().ok()).collect(),
             ws_port: entry.ws_port,
             wss_port: entry.wss_port.filter(|port| *port != 0),
         });
         Some(Candidate {
             node_id: self.node_id,
-            identity: base58(&self.ed25519_identity_pubkey)?,
+            identity: base58(&self.identity)?,
             address: NodeAddress::from(core::net::SocketAddr::new(first, self.mix_port)),
-            key: base58(&self.x25519_sphinx_pubkey)?,
+            key: base58(&self.key)?,
             entry,
-            performance: match self.performance {
-                Some(Performance::Text(text)) => percent(&text),
-                Some(Performance::Other(IgnoredAny)) | None => 0,
-            },
+            performance: self.performance.as_deref().map_or(0, percent),
         })
     }
 }

@@ -2,7 +2,6 @@
 
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec::Vec;
 
 use super::node::{Entry, GatewayNode, MixNode, is_public_hostname};
@@ -10,6 +9,7 @@ use super::{Policy, Schedule, Topology, TopologyError, Warnings};
 use crate::limits;
 use crate::message::GatewayId;
 use crate::sphinx::{NodeAddress, NodePublicKey};
+use crate::table::{Table, TableSet};
 
 /// A node whose text was readable and whose keys have not been looked at.
 #[derive(Clone, PartialEq, Eq)]
@@ -22,9 +22,10 @@ pub(super) struct Candidate {
     pub performance: u8,
 }
 
-/// Which nodes have a layer, and that somebody is a gateway.
+/// Which role each node has, and that somebody is a gateway.
 pub(super) struct Roles {
-    layers: BTreeMap<u32, usize>,
+    /// The layers are 0 to 2.
+    roles: Table<u32, usize>,
 }
 
 impl Roles {
@@ -39,7 +40,7 @@ impl Roles {
         if gateways.iter().all(Vec::is_empty) {
             return Err(TopologyError::NoGateways);
         }
-        let mut seen = BTreeMap::new();
+        let mut seen = Table::new();
         for (role, ids) in layers.into_iter().chain(gateways).chain([standby]).enumerate() {
             for id in ids {
                 if seen.insert(id, role).is_some_and(|earlier| earlier != role) {
@@ -47,8 +48,7 @@ impl Roles {
                 }
             }
         }
-        seen.retain(|_, role| *role < 3);
-        Ok(Self { layers: seen })
+        Ok(Self { roles: seen })
     }
 }
 
@@ -67,7 +67,7 @@ impl Parts<'_> {
     pub(super) fn build(self, policy: &Policy<'_>) -> Result<Topology, TopologyError> {
         let mut topology = Topology {
             layers: [const { Vec::new() }; 3],
-            gateways: BTreeMap::new(),
+            gateways: Table::new(),
             epoch: self.epoch,
             rotation_id: self.rotation_id,
             refreshed_at: self.refreshed_at,
@@ -86,7 +86,7 @@ impl Parts<'_> {
                 continue;
             };
             let &Candidate { node_id, address, performance, .. } = node;
-            match self.roles.layers.get(&node_id).and_then(|index| topology.layers.get_mut(*index)) {
+            match self.roles.roles.get(&node_id).and_then(|role| topology.layers.get_mut(*role)) {
                 Some(layer) => layer.push(MixNode { node_id, id, address, key }),
                 None => {
                     let entry = node.entry.as_ref().and_then(|entry| public_part(entry, policy.public));
@@ -117,9 +117,8 @@ impl Parts<'_> {
 
 impl Topology {
     /// The identities of all nodes.
-    fn identities(&self) -> BTreeSet<GatewayId> {
-        // One by one: collecting sorts first, and a sort of its own for each type is much code.
-        let mut identities = BTreeSet::new();
+    fn identities(&self) -> TableSet<GatewayId> {
+        let mut identities = TableSet::new();
         for id in self.layers.iter().flatten().map(|node| node.id).chain(self.gateways.keys().copied()) {
             identities.insert(id);
         }
@@ -128,15 +127,15 @@ impl Topology {
 }
 
 /// Keys that have been checked before. Most keys stay for a whole rotation, and checking is most of the work.
-struct KnownKeys<'a>(BTreeMap<&'a [u8; 32], &'a NodePublicKey>);
+struct KnownKeys<'a>(Table<[u8; 32], &'a NodePublicKey>);
 
 impl<'a> KnownKeys<'a> {
     fn new(previous: Option<&'a Topology>) -> Self {
         let mix = previous.iter().flat_map(|topology| topology.layers.iter().flatten()).map(|node| &node.key);
         let rest = previous.iter().flat_map(|topology| topology.gateways.values()).map(|node| &node.key);
-        let mut known = BTreeMap::new();
+        let mut known = Table::new();
         for key in mix.chain(rest) {
-            known.insert(key.as_bytes(), key);
+            known.insert(*key.as_bytes(), key);
         }
         Self(known)
     }
@@ -152,9 +151,9 @@ impl<'a> KnownKeys<'a> {
 /// The nodes by id, without those that contradict each other: one id with two identities or keys, or one identity with two
 /// ids. Whoever made that up, no packet shall follow it.
 fn unambiguous(candidates: Vec<&Candidate>) -> impl Iterator<Item = &Candidate> {
-    let mut nodes = BTreeMap::new();
-    let mut owners = BTreeMap::new();
-    let mut contradictory = BTreeSet::new();
+    let mut nodes = Table::new();
+    let mut owners = Table::new();
+    let mut contradictory = TableSet::new();
     for node in candidates {
         if let Some(earlier) = nodes.insert(node.node_id, node)
             && (earlier.identity, earlier.key) != (node.identity, node.key)
@@ -164,7 +163,8 @@ fn unambiguous(candidates: Vec<&Candidate>) -> impl Iterator<Item = &Candidate> 
         if let Some(earlier) = owners.insert(node.identity, node.node_id)
             && earlier != node.node_id
         {
-            contradictory.extend([earlier, node.node_id]);
+            contradictory.insert(earlier);
+            contradictory.insert(node.node_id);
         }
     }
     nodes.into_values().filter(move |node| !contradictory.contains(&node.node_id))
@@ -182,7 +182,7 @@ fn public_part(entry: &Entry, public: bool) -> Option<Entry> {
 
 fn compare(new: &Topology, old: &Topology) -> Warnings {
     let (before, after) = (old.identities(), new.identities());
-    let common = before.intersection(&after).count();
+    let common = before.iter().filter(|id| after.contains(id)).count();
     Warnings { epoch_in_past: new.epoch < old.epoch, mostly_new: common * 2 < before.len().max(after.len()) }
 }
 

@@ -20,7 +20,6 @@ mod schedule;
 #[cfg(test)]
 mod tests;
 
-use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 
 pub use answers::{More, Pages};
@@ -31,12 +30,13 @@ pub use schedule::Schedule;
 
 use crate::message::GatewayId;
 use crate::sphinx::{NodeAddress, RotationTag};
+use crate::table::Table;
 
 /// A snapshot of the network.
 #[derive(Clone, Debug)]
 pub struct Topology {
     layers: [Vec<MixNode>; 3],
-    gateways: BTreeMap<GatewayId, GatewayNode>,
+    gateways: Table<GatewayId, GatewayNode>,
     epoch: u32,
     rotation_id: u32,
     refreshed_at: Option<u64>,

@@ -6,7 +6,6 @@
 
 use core::net::IpAddr;
 
-use alloc::collections::BTreeMap;
 use alloc::string::String;
 use alloc::vec::Vec;
 
@@ -15,6 +14,7 @@ use super::{Schedule, Topology, Warnings};
 use crate::limits;
 use crate::message::GatewayId;
 use crate::sphinx::{NodeAddress, NodePublicKey};
+use crate::table::Table;
 use crate::time::Duration;
 
 impl Topology {
@@ -76,7 +76,7 @@ impl Topology {
                 layer.push(MixNode { node_id, id, address, key });
             }
         }
-        let mut gateways = BTreeMap::new();
+        let mut gateways = Table::default();
         for _ in 0..rest.count()? {
             let (id, address, key) = rest.node()?;
             let performance = rest.byte()?;

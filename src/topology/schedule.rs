@@ -1,12 +1,9 @@
 //! When epochs and key rotations change.
 
-use alloc::string::String;
-use serde::Deserialize;
-
 use super::TopologyError;
-use super::answers::parse;
+use super::answers::checked;
 use crate::date;
-use crate::json::Object;
+use crate::json::Json;
 use crate::time::Duration;
 
 /// The schedule of epochs and rotations.
@@ -35,20 +32,22 @@ impl Schedule {
     /// [`TopologyError::TooLong`], and [`TopologyError::Malformed`] also when a rotation would last no epoch or an epoch no
     /// time.
     pub fn parse(body: &[u8]) -> Result<Self, TopologyError> {
-        let fields: Fields = parse(body)?;
-        let (state, duration) = (fields.key_rotation_state.0, fields.epoch_duration.0);
-        let epoch_duration = Duration::from_secs(duration.secs)
-            .checked_add(Duration::from_nanos(u64::from(duration.nanos)))
-            .filter(|duration| *duration >= Duration::from_millis(1))
-            .ok_or(TopologyError::Malformed)?;
-        if state.validity_epochs == 0 {
-            return Err(TopologyError::Malformed);
-        }
-        Ok(Self {
-            validity_epochs: state.validity_epochs,
-            initial_epoch: state.initial_epoch_id,
-            reference_epoch: fields.current_absolute_epoch_id,
-            reference_start: date::parse_unix(&fields.current_epoch_start).ok_or(TopologyError::Malformed)?,
+        Self::read(checked(body)?).ok_or(TopologyError::Malformed)
+    }
+
+    fn read(json: Json<'_>) -> Option<Self> {
+        let names = ["key_rotation_state", "current_absolute_epoch_id", "current_epoch_start", "epoch_duration"];
+        let [state, reference_epoch, reference_start, duration] = json.fields(names)?;
+        let [validity, initial_epoch] = state?.fields(["validity_epochs", "initial_epoch_id"])?;
+        let [secs, nanos] = duration?.fields(["secs", "nanos"])?;
+        let epoch_duration = Duration::from_secs(secs?.unsigned()?)
+            .checked_add(Duration::from_nanos(u64::from(nanos?.unsigned::<u32>()?)))
+            .filter(|duration| *duration >= Duration::from_millis(1))?;
+        Some(Self {
+            validity_epochs: validity?.unsigned().filter(|epochs| *epochs > 0)?,
+            initial_epoch: initial_epoch?.unsigned()?,
+            reference_epoch: reference_epoch?.unsigned()?,
+            reference_start: date::parse_unix(&reference_start?.text()?)?,
             epoch_duration,
         })
     }
@@ -82,24 +81,4 @@ impl Schedule {
             self.reference_start.saturating_sub(apart)
         }
     }
-}
-
-#[derive(Deserialize)]
-struct Fields {
-    key_rotation_state: Object<StateFields>,
-    current_absolute_epoch_id: u32,
-    current_epoch_start: String,
-    epoch_duration: Object<DurationFields>,
-}
-
-#[derive(Deserialize)]
-struct StateFields {
-    validity_epochs: u32,
-    initial_epoch_id: u32,
-}
-
-#[derive(Deserialize)]
-struct DurationFields {
-    secs: u64,
-    nanos: u32,
 }

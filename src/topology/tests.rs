@@ -520,9 +520,8 @@ fn a_record_says_the_same_as_the_answers() {
         assert_eq!((read.epoch, read.rotation_id, read.refreshed_at), {
             (topology.epoch, topology.rotation_id, topology.refreshed_at)
         });
-        assert_eq!((read.schedule, &read.layers, &read.gateways), {
-            (topology.schedule, &topology.layers, &topology.gateways)
-        });
+        assert_eq!((read.schedule, &read.layers), (topology.schedule, &topology.layers));
+        assert!(read.gateways.iter().eq(topology.gateways.iter()));
     }
     // About a hundred bytes for each node.
     assert!(network.read(&Policy::default()).unwrap().to_record().len() < 12 * 110);

@@ -1,23 +1,22 @@
 //! Between the engine's types and the plain objects that cross to the page. Errors become objects here and nowhere
 //! else. What the objects look like is written in `js/protocol.ts`.
 //!
-//! Bodies are byte arrays whose buffers move; they never pass through serde.
+//! What leaves is written as JSON, which the browser makes an object of. Bodies do not pass through it: they are byte
+//! arrays whose buffers move.
 
 use alloc::borrow::ToOwned;
-use alloc::collections::BTreeMap;
 use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 
-use js_sys::{Array, Function, Object, Reflect, Uint8Array};
-use serde::de::DeserializeOwned;
-use serde::{Deserialize, Serialize};
+use js_sys::{Array, Function, JSON, Object, Reflect, Uint8Array};
 use wasm_bindgen::{JsCast, JsValue};
 
 use crate::engine::{
     Code, Config, Event, MessageId, Overflow, Phase, Priority, Recipient, Reconnect, Replies, SendError, SendOptions,
     Stats, Traffic,
 };
+use crate::json::{self, Value};
 use crate::message::{Address, GatewayId, SenderTag};
 use crate::time::Duration;
 use crate::topology::{GatewayNode, Topology};
@@ -75,6 +74,13 @@ pub enum Command {
         /// To answer to.
         id: RequestId,
     },
+    /// Change the traffic.
+    Traffic {
+        /// To answer to.
+        id: RequestId,
+        /// To these settings.
+        traffic: Traffic,
+    },
 }
 
 /// A message on its way out.
@@ -95,8 +101,15 @@ pub struct OpenOptions {
     pub profile: String,
     /// Keep nothing over a reload.
     pub in_memory: bool,
-    wire: WireOptions,
+    directories: Vec<String>,
+    topology: Option<String>,
+    gateway: Option<String>,
+    traffic: Traffic,
+    min_performance: Option<u8>,
+    refresh: Option<Duration>,
     reconnect: Reconnect,
+    secure_page: bool,
+    ask_for_more: bool,
 }
 
 /// A failure on its way to the page.
@@ -128,7 +141,7 @@ impl Command {
         Ok(match op {
             "cancel" => Self::Cancel { id, message: message_id(message)? },
             "close" => {
-                let timeout = duration(number(message, "timeoutMs")?, "timeoutMs")?;
+                let timeout = duration(message, "timeoutMs")?;
                 let drain = field(message, "drain")?.is_truthy();
                 Self::Close { id, drain, timeout: Some(timeout).filter(|timeout| !timeout.is_zero()) }
             }
@@ -137,6 +150,7 @@ impl Command {
             "send" => Self::Send { id, outgoing: Outgoing::from_js(message)? },
             "stats" => Self::Stats { id },
             "topology" => Self::Topology { id },
+            "traffic" => Self::Traffic { id, traffic: traffic(&field(message, "traffic")?)? },
             _ => return Err(invalid(format!("there is no request `{op}`"))),
         })
     }
@@ -151,47 +165,81 @@ impl Command {
             | Self::Open { id, .. }
             | Self::Send { id, .. }
             | Self::Stats { id }
-            | Self::Topology { id } => Some(*id),
+            | Self::Topology { id }
+            | Self::Traffic { id, .. } => Some(*id),
         }
     }
 }
 
 impl Outgoing {
     fn from_js(message: &JsValue) -> Result<Self, Failure> {
-        let options: WireSend = strict(field(message, "options")?, SEND_FIELDS)?;
+        let options = strict(field(message, "options")?, SEND_FIELDS)?;
         let body: Uint8Array =
             field(message, "body")?.dyn_into().map_err(|_| invalid("body must be a Uint8Array".to_owned()))?;
         Ok(Self {
             message: message_id(message)?,
             to: recipient(&text(message, "to")?)?,
             body: body.to_vec(),
-            options: options.checked()?,
+            options: send_options(&options)?,
         })
     }
+}
+
+fn send_options(options: &JsValue) -> Result<SendOptions, Failure> {
+    let timeout = optional(options, "timeoutMs", duration)?;
+    let replies = match field(options, "replies")?.as_string() {
+        Some(word) if word == "auto" => Replies::Auto,
+        Some(_) => return Err(invalid("replies must be a number or 'auto'".to_owned())),
+        None => Replies::Exactly(whole(options, "replies")?),
+    };
+    let priority = match whole(options, "priority")? {
+        0_u8 => Priority::High,
+        1 => Priority::Normal,
+        2 => Priority::Bulk,
+        _ => return Err(invalid("priority must be 0, 1 or 2".to_owned())),
+    };
+    Ok(SendOptions {
+        timeout: timeout.filter(|timeout| !timeout.is_zero()),
+        no_deadline: timeout.is_some_and(|timeout| timeout.is_zero()),
+        replies,
+        reliable: flag(options, "reliable")?,
+        priority,
+    })
 }
 
 impl OpenOptions {
     /// # Errors
     /// An unknown name, a value of the wrong type or out of range.
     pub fn from_js(options: &JsValue) -> Result<Self, Failure> {
-        let wire: WireOptions = strict(options.clone(), OPEN_FIELDS)?;
-        let reconnect: WireReconnect = strict(wire.reconnect.clone(), RECONNECT_FIELDS)?;
-        let reconnect = Reconnect {
-            min: duration(reconnect.min_ms, "reconnect.minMs")?,
-            max: duration(reconnect.max_ms, "reconnect.maxMs")?,
-            max_attempts: reconnect.max_attempts,
-        };
-        let in_memory = match wire.storage.as_str() {
+        let options = &strict(options.clone(), OPEN_FIELDS)?;
+        let reconnect = &strict(field(options, "reconnect")?, RECONNECT_FIELDS)?;
+        let in_memory = match text(options, "storage")?.as_str() {
             "indexeddb" => false,
             "memory" => true,
             _ => return Err(invalid("storage must be 'indexeddb' or 'memory'".to_owned())),
         };
-        Ok(Self { profile: wire.profile.clone(), in_memory, wire, reconnect })
+        Ok(Self {
+            profile: text(options, "profile")?,
+            in_memory,
+            directories: texts(options, "directories")?,
+            topology: optional(options, "topology", text)?,
+            gateway: optional(options, "gatewayId", text)?,
+            traffic: traffic(options)?,
+            min_performance: optional(options, "minPerformance", whole)?,
+            refresh: optional(options, "refreshMs", duration)?,
+            reconnect: Reconnect {
+                min: duration(reconnect, "minMs")?,
+                max: duration(reconnect, "maxMs")?,
+                max_attempts: optional(reconnect, "maxAttempts", whole)?,
+            },
+            secure_page: flag(options, "securePage")?,
+            ask_for_more: flag(options, "askForMore")?,
+        })
     }
 
     /// Whether the page may open `wss:` links only.
     pub fn secure_page(&self) -> bool {
-        self.wire.secure_page
+        self.secure_page
     }
 
     /// The engine's settings.
@@ -199,32 +247,25 @@ impl OpenOptions {
     /// # Errors
     /// What is out of range.
     pub fn config(&self, unix_zero: Duration) -> Result<Config, Failure> {
-        let wire = &self.wire;
-        let mut config = match &wire.topology {
+        let mut config = match &self.topology {
             Some(topology) => Config::with_topology(topology.clone(), unix_zero),
-            None => Config::new(wire.directories.clone(), unix_zero).map_err(|error| invalid(error.to_string()))?,
+            None => Config::new(self.directories.clone(), unix_zero).map_err(|error| invalid(error.to_string()))?,
         };
-        config.directories.clone_from(&wire.directories);
-        config.gateway = match &wire.gateway_id {
+        config.directories.clone_from(&self.directories);
+        config.gateway = match &self.gateway {
             Some(id) => Some(GatewayId::parse(id).map_err(|_| invalid(GATEWAY_ID_ADVICE.to_owned()))?),
             None => None,
         };
-        config.traffic = Traffic {
-            slot: duration(wire.slot_ms, "slotMs")?,
-            loop_cover: duration(wire.loop_ms, "loopMs")?,
-            hop_delay: duration(wire.hop_delay_ms, "hopDelayMs")?,
-            ack_delay: duration(wire.ack_delay_ms, "ackDelayMs")?,
-            danger_no_pacing: wire.danger_no_pacing,
-        };
-        if let Some(refresh) = wire.refresh_ms {
-            config.refresh = duration(refresh, "refreshMs")?;
+        config.traffic = self.traffic;
+        if let Some(refresh) = self.refresh {
+            config.refresh = refresh;
         }
-        if let Some(performance) = wire.min_performance {
+        if let Some(performance) = self.min_performance {
             config.minimum_performance = performance;
         }
         config.reconnect = self.reconnect;
-        config.secure_page = wire.secure_page;
-        config.ask_for_more = wire.ask_for_more;
+        config.secure_page = self.secure_page;
+        config.ask_for_more = self.ask_for_more;
         config.checked().map_err(|error| invalid(error.to_string()))
     }
 }
@@ -242,7 +283,16 @@ impl Failure {
 
     /// As the page takes it.
     pub fn to_js(&self) -> JsValue {
-        to_js(&WireError::from(self))
+        to_js(&self.to_json())
+    }
+
+    fn to_json(&self) -> String {
+        let mut fields = Vec::from([("code", Value::Text(self.code.as_str())), ("message", Value::Text(&self.text))]);
+        if let Some(phase) = self.phase {
+            fields.push(("phase", Value::Text(phase.as_str())));
+        }
+        fields.push(("retriable", Value::Boolean(is_retriable(self.code))));
+        json::object(&fields)
     }
 }
 
@@ -282,43 +332,58 @@ impl Post {
 
     /// Reports a failure that belongs to no request.
     pub fn failure(&self, failure: &Failure) {
-        self.plain(&WireEvent::Error { error: failure.into() });
+        self.plain("error", &[("error", Value::Json(&failure.to_json()))]);
     }
 
     /// Reports how far connecting has come.
     pub fn progress(&self, phase: Phase, fraction: f32) {
-        self.plain(&WireEvent::Progress { phase: phase.as_str(), fraction: f64::from(fraction) });
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "between 0 and 1000")]
+        let thousandths = (fraction.clamp(0.0, 1.0) * 1000.0 + 0.5) as u64;
+        let fields = [("phase", Value::Text(phase.as_str())), ("fraction", Value::Thousandths(thousandths))];
+        self.plain("progress", &fields);
     }
 
     /// Passes news of the engine on. `can_reply` says whether SURBs are held for a tag.
     pub fn event(&self, event: Event, can_reply: impl Fn(&SenderTag) -> bool) {
-        let number = |id: MessageId| id.0;
+        let message = |id: MessageId| ("message", Value::Unsigned(id.0));
+        let count = |name: &'static str, count: u32| (name, Value::Unsigned(count.into()));
         match event {
             // Answers to requests, which the driver gives.
             Event::Closed | Event::Failed { .. } | Event::Ready { .. } => {}
-            Event::Delivered { id, round_trip, retransmissions } => self.plain(&WireEvent::Delivered {
-                message: number(id),
-                round_trip_ms: millis(round_trip),
-                retransmissions,
-            }),
-            Event::Overflow { what, count, bytes } => {
+            Event::Delivered { id, round_trip, retransmissions } => self.plain(
+                "delivered",
+                &[message(id), ("roundTripMs", millis(round_trip)), count("retransmissions", retransmissions)],
+            ),
+            Event::Overflow { what, count: messages, bytes } => {
                 let reason = match what {
                     Overflow::Surbs => "surbs",
                     Overflow::Unfinished => "unfinished",
                 };
-                self.plain(&WireEvent::Overflow { reason, messages: count, bytes });
+                let fields =
+                    [("reason", Value::Text(reason)), count("messages", messages), ("bytes", Value::Unsigned(bytes))];
+                self.plain("overflow", &fields);
             }
             Event::Progress { phase, fraction } => self.progress(phase, fraction),
             Event::Received { body, tag } => self.received(&body, tag.as_ref(), can_reply),
-            Event::Room => self.plain(&WireEvent::Room),
-            Event::Sent { id } => self.plain(&WireEvent::Sent { message: number(id) }),
+            Event::Room => self.plain("room", &[]),
+            Event::Sent { id } => self.plain("sent", &[message(id)]),
             Event::State { state, code } => {
-                let error = code.map(|code| WireError::from(&Failure::new(code)));
-                self.plain(&WireEvent::State { state: state.as_str(), error });
+                let state = ("state", Value::Text(state.as_str()));
+                match code.map(|code| Failure::new(code).to_json()) {
+                    Some(error) => self.plain("state", &[state, ("error", Value::Json(&error))]),
+                    None => self.plain("state", &[state]),
+                }
             }
             Event::Undelivered { id, code, phase, acked, total, retransmissions } => {
-                let error = (&Failure::new(code).during(phase)).into();
-                self.plain(&WireEvent::Undelivered { message: number(id), error, acked, total, retransmissions });
+                let error = Failure::new(code).during(phase).to_json();
+                let fields = [
+                    message(id),
+                    ("error", Value::Json(&error)),
+                    count("acked", acked),
+                    count("total", total),
+                    count("retransmissions", retransmissions),
+                ];
+                self.plain("undelivered", &fields);
             }
         }
     }
@@ -333,8 +398,11 @@ impl Post {
         self.post(&message, &Array::of1(&body.buffer()));
     }
 
-    fn plain(&self, event: &WireEvent) {
-        self.post(&to_js(event), &Array::new());
+    /// An event without buffers.
+    fn plain(&self, event: &str, fields: &[(&str, Value<'_>)]) {
+        let mut all = Vec::from([("event", Value::Text(event))]);
+        all.extend_from_slice(fields);
+        self.post(&to_js(&json::object(&all)), &Array::new());
     }
 
     /// What the function throws is its own business: there is nobody here to tell.
@@ -348,55 +416,105 @@ pub fn opened(address: &Address, gateway: Option<(&GatewayNode, &str)>) -> JsVal
     let answer = Object::new();
     set(&answer, "address", &JsValue::from_str(&address.to_string()));
     if let Some((node, url)) = gateway {
-        set(&answer, "gateway", &to_js(&WireGateway::used(node, url)));
+        set(&answer, "gateway", &to_js(&used(node, url)));
     }
     answer.into()
 }
 
 /// The answer to `gateways`.
 pub fn gateways(topology: &Topology, secure_page: bool) -> JsValue {
-    let nodes: Vec<_> = topology.gateways().map(|node| WireGateway::offered(node, secure_page)).collect();
-    to_js(&nodes)
+    let nodes: Vec<_> = topology.gateways().map(|node| offered(node, secure_page)).collect();
+    to_js(&format!("[{}]", nodes.join(",")))
 }
 
 /// The answer to `topology`.
 pub fn topology(topology: &Topology, age: Option<Duration>) -> JsValue {
-    to_js(&WireTopology {
-        epoch: topology.epoch(),
-        rotation: topology.rotation_id(),
-        layers: topology.layer_counts(),
-        gateways: topology.gateways().count(),
-        age_ms: age.map_or(0.0, millis),
-    })
+    let [first, second, third] = topology.layer_counts();
+    to_js(&json::object(&[
+        ("epoch", Value::Unsigned(topology.epoch().into())),
+        ("rotation", Value::Unsigned(topology.rotation_id().into())),
+        ("layers", Value::Json(&format!("[{first},{second},{third}]"))),
+        ("gateways", Value::Unsigned(topology.gateways().count() as u64)),
+        ("ageMs", millis(age.unwrap_or_default())),
+    ]))
 }
 
 /// The answer to `stats`.
 pub fn stats(stats: &Stats) -> JsValue {
-    to_js(&WireStats {
-        out: WireSent {
-            real: stats.sent.real,
-            reply: stats.sent.reply,
-            retransmission: stats.sent.retransmission,
-            cover: stats.sent.cover,
-        },
-        incoming: WireReceived {
-            message: stats.received.message,
-            ack: stats.received.ack,
-            cover: stats.received.cover,
-            unknown: stats.received.unknown,
-        },
-        bytes_in: stats.bytes_in,
-        bytes_out: stats.bytes_out,
-        queued_bytes: stats.queued_bytes,
-        in_flight: stats.in_flight,
-        undelivered: stats.undelivered,
-        dropped: stats.dropped.entries().into_iter().collect(),
-        round_trip_ms: stats.round_trip.map(|(p50, p95)| WireRoundTrip { p50: millis(p50), p95: millis(p95) }),
-        reconnects: stats.reconnects,
-        surbs_held: stats.surbs_held,
-        topology_age_ms: stats.topology_age.map_or(0.0, millis),
-        wasm_bytes: super::client::wasm_bytes(),
-    })
+    let numbers = |entries: &[(&str, u64)]| {
+        let fields: Vec<_> = entries.iter().map(|(name, number)| (*name, Value::Unsigned(*number))).collect();
+        json::object(&fields)
+    };
+    let (sent, received) = (&stats.sent, &stats.received);
+    let round_trip = stats
+        .round_trip
+        .map_or_else(|| "null".to_owned(), |(p50, p95)| json::object(&[("p50", millis(p50)), ("p95", millis(p95))]));
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a whole number of bytes")]
+    let wasm_bytes = super::client::wasm_bytes() as u64;
+    to_js(&json::object(&[
+        (
+            "out",
+            Value::Json(&numbers(&[
+                ("real", sent.real),
+                ("reply", sent.reply),
+                ("retransmission", sent.retransmission),
+                ("cover", sent.cover),
+            ])),
+        ),
+        (
+            "in",
+            Value::Json(&numbers(&[
+                ("message", received.message),
+                ("ack", received.ack),
+                ("cover", received.cover),
+                ("unknown", received.unknown),
+            ])),
+        ),
+        ("bytesIn", Value::Unsigned(stats.bytes_in)),
+        ("bytesOut", Value::Unsigned(stats.bytes_out)),
+        ("queuedBytes", Value::Unsigned(stats.queued_bytes)),
+        ("inFlight", Value::Unsigned(stats.in_flight)),
+        ("undelivered", Value::Unsigned(stats.undelivered)),
+        ("dropped", Value::Json(&numbers(&stats.dropped.entries()))),
+        ("roundTripMs", Value::Json(&round_trip)),
+        ("reconnects", Value::Unsigned(stats.reconnects)),
+        ("surbsHeld", Value::Unsigned(stats.surbs_held)),
+        ("topologyAgeMs", millis(stats.topology_age.unwrap_or_default())),
+        ("wasmBytes", Value::Unsigned(wasm_bytes)),
+    ]))
+}
+
+/// A gateway that is in use.
+fn used(node: &GatewayNode, url: &str) -> String {
+    gateway(node, url, None)
+}
+
+/// A gateway as one to choose.
+fn offered(node: &GatewayNode, secure_page: bool) -> String {
+    if let Some(url) = node.url(secure_page) {
+        return used(node, &url);
+    }
+    match node.url(false) {
+        Some(url) => gateway(node, &url, Some("it offers only plain links, which a secure page may not open")),
+        None => gateway(node, "", Some("it offers no link that a browser can open")),
+    }
+}
+
+/// `why`: why it cannot be used.
+fn gateway(node: &GatewayNode, url: &str, why: Option<&str>) -> String {
+    let id = node.id.to_string();
+    let mut fields = Vec::from([
+        ("id", Value::Text(&id)),
+        ("url", Value::Text(url)),
+        ("host", Value::Text(host(url))),
+        ("secure", Value::Boolean(url.starts_with("wss:"))),
+        ("performance", Value::Unsigned(node.performance.into())),
+        ("usable", Value::Boolean(why.is_none())),
+    ]);
+    if let Some(why) = why {
+        fields.push(("why", Value::Text(why)));
+    }
+    json::object(&fields)
 }
 
 /// Whether trying the same again later can help. The page has the same table, with the texts.
@@ -442,218 +560,8 @@ pub const fn is_retriable(code: Code) -> bool {
     }
 }
 
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct WireOptions {
-    directories: Vec<String>,
-    topology: Option<String>,
-    profile: String,
-    storage: String,
-    gateway_id: Option<String>,
-    slot_ms: f64,
-    loop_ms: f64,
-    hop_delay_ms: f64,
-    ack_delay_ms: f64,
-    danger_no_pacing: bool,
-    min_performance: Option<u8>,
-    refresh_ms: Option<f64>,
-    #[serde(with = "serde_wasm_bindgen::preserve")]
-    reconnect: JsValue,
-    secure_page: bool,
-    ask_for_more: bool,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct WireReconnect {
-    min_ms: f64,
-    max_ms: f64,
-    max_attempts: Option<u32>,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct WireSend {
-    timeout_ms: Option<f64>,
-    #[serde(with = "serde_wasm_bindgen::preserve")]
-    replies: JsValue,
-    reliable: bool,
-    priority: u8,
-}
-
-impl WireSend {
-    fn checked(self) -> Result<SendOptions, Failure> {
-        let timeout = self.timeout_ms.map(|timeout| duration(timeout, "timeoutMs")).transpose()?;
-        let replies = match self.replies.as_f64() {
-            Some(count) => Replies::Exactly(whole(count, "replies")?),
-            None if self.replies.as_string().is_some_and(|word| word == "auto") => Replies::Auto,
-            None => return Err(invalid("replies must be a number or 'auto'".to_owned())),
-        };
-        let priority = match self.priority {
-            0 => Priority::High,
-            1 => Priority::Normal,
-            2 => Priority::Bulk,
-            _ => return Err(invalid("priority must be 0, 1 or 2".to_owned())),
-        };
-        Ok(SendOptions {
-            timeout: timeout.filter(|timeout| !timeout.is_zero()),
-            no_deadline: timeout.is_some_and(|timeout| timeout.is_zero()),
-            replies,
-            reliable: self.reliable,
-            priority,
-        })
-    }
-}
-
-#[derive(Serialize)]
-struct WireError {
-    code: &'static str,
-    message: String,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    phase: Option<&'static str>,
-    retriable: bool,
-}
-
-impl From<&Failure> for WireError {
-    fn from(failure: &Failure) -> Self {
-        Self {
-            code: failure.code.as_str(),
-            message: failure.text.clone(),
-            phase: failure.phase.map(Phase::as_str),
-            retriable: is_retriable(failure.code),
-        }
-    }
-}
-
-#[derive(Serialize)]
-#[serde(tag = "event", rename_all = "lowercase", rename_all_fields = "camelCase")]
-enum WireEvent {
-    Delivered {
-        message: u64,
-        round_trip_ms: f64,
-        retransmissions: u32,
-    },
-    Error {
-        error: WireError,
-    },
-    Overflow {
-        reason: &'static str,
-        messages: u32,
-        bytes: u64,
-    },
-    Progress {
-        phase: &'static str,
-        fraction: f64,
-    },
-    Room,
-    Sent {
-        message: u64,
-    },
-    State {
-        state: &'static str,
-        #[serde(skip_serializing_if = "Option::is_none")]
-        error: Option<WireError>,
-    },
-    Undelivered {
-        message: u64,
-        error: WireError,
-        acked: u32,
-        total: u32,
-        retransmissions: u32,
-    },
-}
-
-#[derive(Serialize)]
-struct WireGateway {
-    id: String,
-    url: String,
-    host: String,
-    secure: bool,
-    performance: u8,
-    usable: bool,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    why: Option<&'static str>,
-}
-
-impl WireGateway {
-    fn used(node: &GatewayNode, url: &str) -> Self {
-        Self {
-            id: node.id.to_string(),
-            host: host(url),
-            secure: url.starts_with("wss:"),
-            url: url.to_owned(),
-            performance: node.performance,
-            usable: true,
-            why: None,
-        }
-    }
-
-    fn offered(node: &GatewayNode, secure_page: bool) -> Self {
-        if let Some(url) = node.url(secure_page) {
-            return Self::used(node, &url);
-        }
-        let plain = node.url(false);
-        let why = match plain {
-            Some(_) => "it offers only plain links, which a secure page may not open",
-            None => "it offers no link that a browser can open",
-        };
-        Self { usable: false, why: Some(why), ..Self::used(node, &plain.unwrap_or_default()) }
-    }
-}
-
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct WireTopology {
-    epoch: u32,
-    rotation: u32,
-    layers: [usize; 3],
-    gateways: usize,
-    age_ms: f64,
-}
-
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct WireStats {
-    out: WireSent,
-    #[serde(rename = "in")]
-    incoming: WireReceived,
-    bytes_in: u64,
-    bytes_out: u64,
-    queued_bytes: u64,
-    in_flight: u64,
-    undelivered: u64,
-    dropped: BTreeMap<&'static str, u64>,
-    round_trip_ms: Option<WireRoundTrip>,
-    reconnects: u64,
-    surbs_held: u64,
-    topology_age_ms: f64,
-    wasm_bytes: f64,
-}
-
-#[derive(Serialize)]
-struct WireSent {
-    real: u64,
-    reply: u64,
-    retransmission: u64,
-    cover: u64,
-}
-
-#[derive(Serialize)]
-struct WireReceived {
-    message: u64,
-    ack: u64,
-    cover: u64,
-    unknown: u64,
-}
-
-#[derive(Serialize)]
-struct WireRoundTrip {
-    p50: f64,
-    p95: f64,
-}
-
-/// An object with these fields and no other. Serde alone would skip what it does not know.
-fn strict<T: DeserializeOwned>(value: JsValue, fields: &[&str]) -> Result<T, Failure> {
+/// An object with these fields and no other.
+fn strict(value: JsValue, fields: &[&str]) -> Result<JsValue, Failure> {
     let object: &Object = value.dyn_ref().ok_or_else(|| invalid("options must be an object".to_owned()))?;
     for key in Object::keys(object).iter() {
         let key = key.as_string().unwrap_or_default();
@@ -661,7 +569,18 @@ fn strict<T: DeserializeOwned>(value: JsValue, fields: &[&str]) -> Result<T, Fai
             return Err(invalid(format!("there is no option `{key}`")));
         }
     }
-    serde_wasm_bindgen::from_value(value).map_err(|error| invalid(error.to_string()))
+    Ok(value)
+}
+
+/// The traffic settings among the fields of an object; the engine checks their ranges.
+fn traffic(object: &JsValue) -> Result<Traffic, Failure> {
+    Ok(Traffic {
+        slot: duration(object, "slotMs")?,
+        loop_cover: duration(object, "loopMs")?,
+        hop_delay: duration(object, "hopDelayMs")?,
+        ack_delay: duration(object, "ackDelayMs")?,
+        danger_no_pacing: flag(object, "dangerNoPacing")?,
+    })
 }
 
 /// A reply tag or an address. Only addresses have dots.
@@ -685,13 +604,34 @@ fn number(object: &JsValue, name: &str) -> Result<f64, Failure> {
     field(object, name)?.as_f64().ok_or_else(|| invalid(format!("{name} must be a number")))
 }
 
+fn flag(object: &JsValue, name: &str) -> Result<bool, Failure> {
+    field(object, name)?.as_bool().ok_or_else(|| invalid(format!("{name} must be true or false")))
+}
+
+fn texts(object: &JsValue, name: &str) -> Result<Vec<String>, Failure> {
+    let wrong = || invalid(format!("{name} must be an array of strings"));
+    let array: Array = field(object, name)?.dyn_into().map_err(|_| wrong())?;
+    array.iter().map(|text| text.as_string().ok_or_else(wrong)).collect()
+}
+
+/// What a field holds, if it is there and not `null`.
+fn optional<T>(
+    object: &JsValue,
+    name: &str,
+    read: fn(&JsValue, &str) -> Result<T, Failure>,
+) -> Result<Option<T>, Failure> {
+    let field = field(object, name)?;
+    if field.is_undefined() || field.is_null() { Ok(None) } else { read(object, name).map(Some) }
+}
+
 fn message_id(message: &JsValue) -> Result<MessageId, Failure> {
-    whole::<u64>(number(message, "message")?, "message").map(MessageId)
+    whole::<u64>(message, "message").map(MessageId)
 }
 
 /// A whole number that fits.
 #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "checked to be whole and small enough")]
-fn whole<T: TryFrom<u64>>(number: f64, name: &str) -> Result<T, Failure> {
+fn whole<T: TryFrom<u64>>(object: &JsValue, name: &str) -> Result<T, Failure> {
+    let number = number(object, name)?;
     let exact = (0.0..=WHOLE_MAX).contains(&number) && number == number.trunc();
     exact
         .then_some(number as u64)
@@ -699,19 +639,25 @@ fn whole<T: TryFrom<u64>>(number: f64, name: &str) -> Result<T, Failure> {
         .ok_or_else(|| invalid(format!("{name} must be a whole number in range")))
 }
 
-fn duration(millis: f64, name: &str) -> Result<Duration, Failure> {
-    Duration::try_from_secs_f64(millis / 1000.0)
-        .map_err(|_| invalid(format!("{name} must be a number of milliseconds, zero or more")))
+/// Milliseconds, to the nearest microsecond.
+#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "checked to be small enough")]
+fn duration(object: &JsValue, name: &str) -> Result<Duration, Failure> {
+    let micros = number(object, name)? * 1000.0;
+    if (0.0..=WHOLE_MAX).contains(&micros) {
+        Ok(Duration::from_micros((micros + 0.5) as u64))
+    } else {
+        Err(invalid(format!("{name} must be a number of milliseconds, zero or more")))
+    }
 }
 
-fn millis(duration: Duration) -> f64 {
-    duration.as_secs_f64() * 1000.0
+fn millis(duration: Duration) -> Value<'static> {
+    Value::Thousandths(u64::try_from(duration.as_micros()).unwrap_or(u64::MAX))
 }
 
 /// Host and port of a URL that the topology room made.
-fn host(url: &str) -> String {
+fn host(url: &str) -> &str {
     let rest = url.split_once("://").map_or("", |(_, rest)| rest);
-    rest.split('/').next().unwrap_or_default().to_owned()
+    rest.split('/').next().unwrap_or_default()
 }
 
 /// A mistake in what the page asked for.
@@ -722,12 +668,9 @@ pub fn invalid(text: String) -> Failure {
 const GATEWAY_ID_ADVICE: &str =
     "gateway.id is not the identity of a gateway. Copy the whole of it, or leave it out for a random gateway.";
 
-/// Plain data as plain objects, with `null` for what is missing. Nothing here can fail: there are no numbers beyond
-/// 2^53 and no keys but strings.
-fn to_js<T: Serialize + ?Sized>(value: &T) -> JsValue {
-    let serializer =
-        serde_wasm_bindgen::Serializer::new().serialize_missing_as_null(true).serialize_maps_as_objects(true);
-    value.serialize(&serializer).unwrap_or(JsValue::UNDEFINED)
+/// What the browser makes of JSON that we wrote.
+fn to_js(json: &str) -> JsValue {
+    JSON::parse(json).unwrap_or(JsValue::UNDEFINED)
 }
 
 fn set(object: &Object, name: &str, value: &JsValue) {

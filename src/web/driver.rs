@@ -6,6 +6,7 @@
 use alloc::boxed::Box;
 use alloc::collections::VecDeque;
 use alloc::rc::Rc;
+use alloc::string::ToString;
 use alloc::vec::Vec;
 use core::future::poll_fn;
 use core::pin::{Pin, pin};
@@ -222,6 +223,10 @@ impl Driver {
                 let answer = self.engine.topology().map(|topology| convert::topology(topology, age));
                 self.answer(id, answer);
             }
+            Command::Traffic { id, traffic } => match self.engine.set_traffic(traffic, now) {
+                Ok(()) => self.post.done(id),
+                Err(error) => self.post.answer(id, Err(convert::invalid(error.to_string()))),
+            },
         }
     }
 

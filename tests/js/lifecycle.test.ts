@@ -65,6 +65,13 @@ const calls: Record<string, (fake: Fake) => Promise<string>> = {
     if (fake.workers.length > 0) void fake.worker.request('stats').then((r) => fake.worker.answer(r, stats));
     return settles(fake.client.stats());
   },
+  'traffic.set': async (fake) => {
+    const set = settles(fake.client.traffic.set('fast'));
+    if ((await stateOf(set)) === 'fulfilled') return `at once: ${await set}`;
+    fake.worker.answer(await fake.worker.request('traffic'));
+    return `asks: ${await set}`;
+  },
+  privacyReport: (fake) => Promise.resolve(`counts ${fake.client.privacyReport().bytesPerHour > 0}`),
 };
 
 const table: Record<ClientState, Record<keyof typeof calls, string>> = {
@@ -74,6 +81,8 @@ const table: Record<ClientState, Record<keyof typeof calls, string>> = {
     send: 'not-connected',
     messages: 'waits',
     stats: 'not-connected',
+    'traffic.set': 'at once: resolves',
+    privacyReport: 'counts true',
   },
   connecting: {
     connect: 'connects: resolves',
@@ -81,6 +90,8 @@ const table: Record<ClientState, Record<keyof typeof calls, string>> = {
     send: 'resolves',
     messages: 'waits',
     stats: 'not-connected',
+    'traffic.set': 'at once: resolves',
+    privacyReport: 'counts true',
   },
   ready: live(),
   degraded: live(),
@@ -92,6 +103,8 @@ const table: Record<ClientState, Record<keyof typeof calls, string>> = {
     send: 'closed',
     messages: 'has ended',
     stats: 'closed',
+    'traffic.set': 'at once: resolves',
+    privacyReport: 'counts true',
   },
 };
 
@@ -102,6 +115,8 @@ function live() {
     send: 'resolves',
     messages: 'waits',
     stats: 'resolves',
+    'traffic.set': 'asks: resolves',
+    privacyReport: 'counts true',
   };
 }
 

@@ -9,9 +9,12 @@ import type {
   MixData,
   MixErrorCode,
   MixStats,
+  PrivacyParams,
+  PrivacyReport,
   ReceivedMessage,
   ReplyTag,
   SentMessage,
+  TrafficControl,
   Undelivered,
 } from '../../js/index.js';
 
@@ -35,6 +38,30 @@ test('calls give what the documentation says', () => {
   expectTypeOf<Client['address']>().toEqualTypeOf<MixAddress | null>();
   expectTypeOf<Client['state']>().toEqualTypeOf<ClientState>();
   expectTypeOf<typeof mixlet.MixClient.isSupported>().returns.toEqualTypeOf<{ ok: boolean; missing: string[] }>();
+});
+
+test('traffic is read and set, and the privacy report is there at once', () => {
+  expectTypeOf<Client['traffic']>().toEqualTypeOf<TrafficControl>();
+  expectTypeOf<TrafficControl['params']>().toEqualTypeOf<Readonly<PrivacyParams>>();
+  expectTypeOf<TrafficControl['set']>().returns.toEqualTypeOf<Promise<void>>();
+  expectTypeOf<'strong' | 'balanced' | 'fast' | Partial<PrivacyParams>>().toEqualTypeOf<
+    Parameters<TrafficControl['set']>[0]
+  >();
+  expectTypeOf<Client['privacyReport']>().returns.toEqualTypeOf<PrivacyReport>();
+  expectTypeOf<PrivacyReport['sees'][number]['who']>().toEqualTypeOf<
+    'gateway' | 'line' | 'mix nodes' | 'recipient' | 'directory'
+  >();
+  expectTypeOf<PrivacyReport['weakened'][number]>().toEqualTypeOf<{ setting: string; cost: string }>();
+  expectTypeOf<PrivacyReport['bytesPerHour']>().toEqualTypeOf<number>();
+  const wrong = (client: Client) => [
+    // @ts-expect-error there is no such profile
+    client.traffic.set('none'),
+    // @ts-expect-error there is no such value
+    client.traffic.set({ slot: 20 }),
+    // @ts-expect-error it is set by a call
+    (client.traffic.params.slotMs = 20),
+  ];
+  expectTypeOf(wrong).toBeFunction();
 });
 
 test('a sent message cannot be awaited by mistake', () => {

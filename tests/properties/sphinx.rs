@@ -2,7 +2,7 @@
 
 use mixlet::sphinx::{
     Checked, Delay, Destination, Hop, MixPacket, NodeAddress, NodeFrame, NodePrivateKey, NodePublicKey, Packet,
-    PacketSize, Peeled, RotationTag, Surb, build,
+    PacketSize, Peeled, RotationTag, SphinxError, Surb, build, header,
     keys::{HopKeys, SenderChain, x25519, x25519_public},
     payload,
 };
@@ -103,6 +103,32 @@ proptest! {
         // The top bit of the group element does not count.
         let expected = if bit == 255 { None } else if bit < 348 * 8 { Some(0) } else { Some(2) };
         prop_assert_eq!(refused, expected);
+    }
+
+    /// Whoever shares a secret with a node chooses what it reads: any header is a step or an unknown flag.
+    #[test]
+    fn any_header_is_opened_or_refused(secret: [u8; 32], start in vec(any::<u8>(), 348), flag in prop_oneof![Just(1), Just(2), any::<u8>()]) {
+        let keys = HopKeys::for_node(&secret);
+        let mut bytes: [u8; 348] = start.try_into().unwrap();
+        // The key stream begins behind group element and MAC; with its first byte known any flag can be written.
+        let first = (0..=u8::MAX).find(|byte| {
+            bytes[48] = *byte;
+            header::open(&bytes, &keys).err() == Some(SphinxError::Flag(0))
+        });
+        bytes[48] = first.unwrap() ^ flag;
+        match header::open(&bytes, &keys).map(|step| step.action) {
+            Ok(header::Action::Forward { next, delay, header: inner }) => {
+                prop_assert_eq!(flag, 1);
+                prop_assert!(delay.to_duration() <= Delay::MAX);
+                prop_assert!(NodeAddress::parse(&next).is_ok() == matches!(next[0], 4 | 6));
+                prop_assert!(inner != bytes);
+            }
+            Ok(header::Action::Final { .. }) => prop_assert_eq!(flag, 2),
+            Err(error) => {
+                prop_assert_eq!(error, SphinxError::Flag(flag));
+                prop_assert!(flag != 1 && flag != 2);
+            }
+        }
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use mixlet::gateway::IdentityKeypair;
 use mixlet::message::GatewayId;
-use mixlet::topology::{PATHS, Pages, Policy, Schedule, Topology, TopologyError};
+use mixlet::topology::{More, PATHS, Pages, Policy, Schedule, Topology, TopologyError};
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::{Index, select};
@@ -107,6 +107,37 @@ proptest! {
             prop_assert_eq!(read.unwrap().rotation_id(), rotation);
         } else {
             prop_assert_eq!(read.unwrap_err(), TopologyError::RotationMismatch(rotation));
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(128))]
+
+    /// A directory that says any totals, gives any nodes again and any number of pages: each page asked for is the next one,
+    /// and the list ends.
+    #[test]
+    fn lists_on_several_pages_end(total: u16, pages in vec(vec(0..12_usize, 0..4), 1..8), cut in any::<Index>()) {
+        let whole = answers()[1].clone();
+        let nodes = whole["nodes"]["data"].as_array().unwrap().clone();
+        let total = u64::from(total % 30);
+        let mut list = Pages::new();
+        let mut received = 0;
+        let mut known = std::collections::BTreeSet::new();
+        for (number, picked) in (1..).zip(&pages) {
+            let mut page = whole.clone();
+            page["nodes"]["pagination"]["total"] = json!(total);
+            page["nodes"]["data"] = picked.iter().map(|at| nodes[at % nodes.len()].clone()).collect();
+            let text = page.to_string();
+            // Half a page is none, and changes nothing.
+            prop_assert!(list.add(&text.as_bytes()[..cut.index(text.len())]).is_err());
+            received += picked.len() as u64;
+            let news = picked.iter().filter(|at| known.insert(*at % nodes.len())).count();
+            let ends = received >= total || news == 0;
+            prop_assert_eq!(list.add(text.as_bytes()).unwrap(), if ends { More::Nothing } else { More::Page(number) });
+            if ends {
+                break;
+            }
         }
     }
 }

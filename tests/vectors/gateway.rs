@@ -254,7 +254,6 @@ fn control_requests_are_sealed_and_opened_as_recorded() {
     for case in file.list("encrypted_requests") {
         let nonce = case.array("nonce");
         let request = ControlRequest::open(&shared, &case.bytes("ciphertext"), &nonce).unwrap();
-        assert_eq!(serde_json::to_string(&request).unwrap(), case.text("plaintext"));
         assert_eq!(request.seal(&shared, &mut Script::new(&[&nonce])).to_text(), case.text("text"));
         count += 1;
     }

@@ -4,7 +4,9 @@ use std::cell::RefCell;
 use std::rc::Rc;
 
 use js_sys::{Array, Function, JSON, Object, Uint8Array};
-use mixlet::engine::{Code, Event, MessageId, Overflow, Phase, Priority, Recipient, Replies, SendError, State, Stats};
+use mixlet::engine::{
+    Code, Event, MessageId, Overflow, Phase, Priority, Recipient, Replies, SendError, State, Stats, Traffic,
+};
 use mixlet::message::SenderTag;
 use mixlet::time::Duration;
 use mixlet::web::client::{error_codes, wasm_bytes};
@@ -118,6 +120,34 @@ fn options_of_a_wrong_type_or_out_of_range_are_refused() {
         };
         assert_eq!(error.map(|error| error.code), Some(Code::ConfigInvalid), "{name}: {value:?}");
     }
+}
+
+#[test]
+fn new_traffic_is_read() {
+    let command = command("traffic", &[("traffic", full_options().into())]);
+    assert_eq!(command.id(), Some(RequestId(7.0)));
+    let Command::Traffic { traffic, .. } = command else { panic!() };
+    let expected = Traffic {
+        slot: Duration::from_millis(4),
+        loop_cover: Duration::from_millis(300),
+        hop_delay: Duration::from_micros(2_500),
+        ack_delay: Duration::ZERO,
+        danger_no_pacing: true,
+    };
+    assert_eq!(traffic, expected);
+    let wrong: [(&str, JsValue); 5] = [
+        ("slotMs", "4".into()),
+        ("loopMs", f64::NAN.into()),
+        ("hopDelayMs", (-1).into()),
+        ("ackDelayMs", JsValue::UNDEFINED),
+        ("dangerNoPacing", 1.into()),
+    ];
+    for (name, value) in wrong {
+        let options = full_options();
+        set(&options, name, value);
+        assert_invalid(command_error("traffic", &[("traffic", options.into())]), name);
+    }
+    assert_invalid(command_error("traffic", &[]), "object");
 }
 
 #[test]

@@ -638,6 +638,30 @@ async fn frames_leave_at_the_pace_of_the_options() {
     page.close().await;
 }
 
+#[test]
+async fn a_change_of_the_traffic_is_taken_and_frames_leave_by_it() {
+    let tap = Tap::new();
+    let mut page = Page::new();
+    let to = address(&mut page, &in_memory()).await;
+    let traffic = in_memory();
+    let set_to = |slot: f64| {
+        set(&traffic, "slotMs", slot.into());
+        [("traffic", JsValue::from(&traffic))]
+    };
+    let refused = page.call("traffic", &set_to(0.0)).await.unwrap_err();
+    assert_eq!(refused.code, "config-invalid");
+    page.call("traffic", &set_to(1_000.0)).await.unwrap();
+    let (before, clock) = (tap.written(), mixlet::web::clock::Clock::new());
+    pause(4_000).await;
+    let rate = f64::from(tap.written() - before) / clock.now().as_micros() as f64 * 1e6;
+    // One each second and one each 200 ms, instead of 55.
+    assert!((1.0..15.0).contains(&rate), "{rate} frames a second");
+    page.call("traffic", &set_to(5.0)).await.unwrap();
+    talks_to_itself(&mut page, &to).await;
+    page.close().await;
+    assert_eq!(page.call("traffic", &set_to(20.0)).await.unwrap_err().code, "closed");
+}
+
 async fn address(page: &mut Page, options: &Object) -> String {
     let opened = page.call("open", &[("options", options.into())]).await.unwrap();
     text(&opened, "address").unwrap()

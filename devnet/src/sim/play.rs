@@ -5,8 +5,9 @@ use std::collections::BTreeMap;
 use mixlet::engine::{FetchError, Record};
 use mixlet::time::{Duration, Instant};
 
-use super::World;
+use super::SimWorld;
 use crate::directory::EpochClock;
+use crate::format::NodeFormat;
 
 /// What a directory answers instead: given the time, the path and its honest answer, if it has one.
 pub type Script = Box<dyn FnMut(Instant, &str, Option<String>) -> Result<Vec<u8>, FetchError>>;
@@ -30,7 +31,7 @@ pub struct Manner {
     pub rewrite: Option<fn(&str) -> String>,
 }
 
-impl World {
+impl<F: NodeFormat> SimWorld<F> {
     /// Lets the directory answer by a script.
     pub fn play_directory(
         &mut self,
@@ -47,6 +48,7 @@ impl World {
     /// Gives a gateway a manner.
     pub fn set_manner(&mut self, gateway: usize, manner: Manner) {
         self.gateways[gateway].manner = manner;
+        self.with_gateway(gateway, |_, _| {});
     }
 
     /// Other epochs, counted from now on; the world is in the first epoch of rotation 1.

@@ -7,7 +7,7 @@ use std::rc::Rc;
 
 use mixlet::engine::{Code, Config, Event, FetchError, Phase, Recipient, Replies, SendOptions, State};
 use mixlet::time::{Duration, Instant};
-use mixlet_devnet::sim::World;
+use mixlet_devnet::sim::LargeWorld as World;
 
 /// The first client of a pair.
 pub const ALICE: usize = 0;

@@ -1,4 +1,4 @@
-//! HKDF over BLAKE3, which the gateway handshake and the end-to-end layer derive their keys with.
+//! BLAKE3 with the traits that HMAC wants.
 
 use hmac::digest::{
     FixedOutput, HashMarker, Output, OutputSizeUser, Update,
@@ -6,15 +6,12 @@ use hmac::digest::{
     consts::{U32, U64},
 };
 
-/// HKDF (RFC 5869) over HMAC (RFC 2104) whose hash is plain BLAKE3; BLAKE3's own keyed modes are not used.
-pub(crate) type Blake3Hkdf = hkdf::GenericHkdf<hmac::SimpleHmac<Blake3>>;
-
 /// BLAKE3 as a hash with blocks of 64 bytes.
 ///
 /// The crate has these traits too, but of another generation in older versions: with our own, any version will do, and
 /// tests can stand next to crates that ask for an old one.
 #[derive(Clone, Default)]
-pub(crate) struct Blake3(blake3::Hasher);
+pub struct Blake3(::blake3::Hasher);
 
 impl Update for Blake3 {
     fn update(&mut self, data: &[u8]) {
