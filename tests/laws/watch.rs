@@ -171,6 +171,12 @@ impl<P: PacketFormat> Watched<P> {
         self.after(now)
     }
 
+    /// From now on so many frames are taken at a time.
+    pub fn make_room(&mut self, room: usize, now: Instant) -> Said {
+        self.room = room;
+        self.after(now)
+    }
+
     pub fn online(&mut self, now: Instant) -> Said {
         self.engine.handle_online(now);
         self.after(now)

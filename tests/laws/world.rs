@@ -225,7 +225,12 @@ impl<P: Format> World<P> {
                     self.cooperate(fate);
                 }
             }
-            15 => self.watched.room = input.choose(&[0, 1, 2, usize::MAX, usize::MAX, usize::MAX]),
+            15 => {
+                // What waited for room leaves now, as a driver would have it.
+                let said =
+                    self.watched.make_room(input.choose(&[0, 1, 2, usize::MAX, usize::MAX, usize::MAX]), self.now);
+                self.hear(said);
+            }
             16 => {
                 let len = input.choose(&PUSH_LENS);
                 let mut payload = input.piece().to_vec();
