@@ -1,13 +1,16 @@
 //! The link to the gateway in virtual time: lost, silent, refused, contested, slow, hostile, and out of bandwidth.
 
+mod worlds;
+
 use std::collections::BTreeSet;
 
-use mixlet::engine::{Code, Event, FetchId, Incoming, LinkId, Phase, Recipient, Record, Replies, SendOptions, State};
+use mixlet::engine::{Code, Event, FetchId, Incoming, LinkId, Phase, Recipient, Record, SendOptions, State};
 use mixlet::limits;
 use mixlet::time::{Duration, Instant};
 use mixlet_devnet::sim::{LargeWorld as World, Manner, UNIX_ZERO};
 use rand_chacha::ChaCha20Rng;
 use rand_core::{Rng, SeedableRng};
+use worlds::{ALICE, BOB, failure, plain, secs, stop};
 
 // ── lost and found ───────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -651,13 +654,6 @@ fn garbage_ends_a_login_and_is_counted_afterwards() {
 
 // ── what the tests are made of ───────────────────────────────────────────────────────────────────────────────────────
 
-const ALICE: usize = 0;
-const BOB: usize = 1;
-
-const fn secs(secs: u64) -> Duration {
-    Duration::from_secs(secs)
-}
-
 /// Two clients, each on its own gateway, both ready.
 fn pair(seed: u64) -> (World, Recipient, Recipient) {
     let mut world = World::new(seed, 2);
@@ -684,19 +680,9 @@ fn slow(world: &World, gateway: usize) -> mixlet::engine::Config {
     config
 }
 
-fn plain() -> SendOptions {
-    SendOptions { replies: Replies::Exactly(0), ..SendOptions::default() }
-}
-
 /// Cuts a client's link and lets it notice.
 fn cut(world: &mut World, client: usize) {
     world.cut_link(client);
-    world.run_for(secs(0));
-}
-
-/// Ends a client, and lets its socket close before another begins.
-fn stop(world: &mut World, client: usize) {
-    world.stop_client(client);
     world.run_for(secs(0));
 }
 
@@ -721,13 +707,6 @@ fn states(world: &World, client: usize, after: usize) -> Vec<(State, Option<Code
             _ => None,
         })
         .collect()
-}
-
-fn failure(world: &World, client: usize) -> Option<(Code, Phase)> {
-    world.clients[client].events.iter().find_map(|(_, event)| match event {
-        Event::Failed { code, phase } => Some((*code, *phase)),
-        _ => None,
-    })
 }
 
 /// How often the gateway said something with these words in it. It says each refusal of a login twice.

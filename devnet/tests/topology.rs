@@ -1,12 +1,11 @@
-//! The topology in virtual time: directories that misbehave, rotations, refreshing, and starts without a directory.
+//! Directories that misbehave, and starts without any, in virtual time.
+
+mod worlds;
 
 use std::cell::RefCell;
 use std::rc::Rc;
 
-use mixlet::engine::{
-    Code, Config, Engine, Event, FetchError, Phase, Recipient, Record, Replies, Request, SendError, SendOptions, State,
-    Traffic,
-};
+use mixlet::engine::{Code, Config, Engine, FetchError, Phase, Record, Request, State};
 use mixlet::identity::Identity;
 use mixlet::limits;
 use mixlet::time::{Duration, Instant};
@@ -15,6 +14,7 @@ use mixlet_devnet::sim::{LargeWorld as World, UNIX_ZERO};
 use rand_chacha::ChaCha20Rng;
 use rand_core::SeedableRng;
 use serde_json::{Value, json};
+use worlds::{ALICE, BOB, ROLES, arrives, failure, listen, pair, quick, quick_rotations, run_to, secs, states, stop};
 
 // ── directories that misbehave: the rows of the table in docs/RELIABILITY.md ─────────────────────────────────────────
 
@@ -281,235 +281,6 @@ fn the_next_directory_is_asked_after_one_that_failed() {
     assert!(now.since(Instant::ZERO) < secs(60));
 }
 
-// ── refreshing ───────────────────────────────────────────────────────────────────────────────────────────────────────
-
-#[test]
-fn refreshes_have_no_rhythm_and_the_stored_topology_is_renewed_now_and_then() {
-    let mut world = World::new(10, 1);
-    let fetched = listen(&mut world);
-    let mut config = world.config(0);
-    (config.traffic.slot, config.traffic.loop_cover) = (secs(10), secs(10));
-    let client = world.add_client(config);
-    let mut records = vec![None];
-    for _ in 0..4 * 60 {
-        world.run_for(secs(60));
-        let record = world.store(client).get(&Record::Topology).cloned();
-        if record != records[records.len() - 1] {
-            records.push(record);
-        }
-    }
-    let gaps: Vec<u128> = fetched.borrow().windows(2).map(|pair| pair[1].since(pair[0]).as_millis()).collect();
-    assert!((40..=58).contains(&gaps.len()), "{} refreshes in four hours", gaps.len());
-    // Twenty per cent to either side of five minutes, and the way to the directory.
-    assert!(gaps.iter().all(|gap| (240_000..=360_050).contains(gap)), "{gaps:?}");
-    let (low, high) =
-        (gaps.iter().filter(|gap| **gap < 270_000).count(), gaps.iter().filter(|gap| **gap > 330_000).count());
-    assert!(low >= 5 && high >= 5, "{gaps:?}");
-    let mut different = gaps.clone();
-    different.sort_unstable();
-    different.dedup();
-    assert!(different.len() > gaps.len() - 3);
-    // One for each epoch, which lasts an hour.
-    assert!((5..=6).contains(&records.len()), "{} records", records.len());
-}
-
-#[test]
-fn a_rotation_is_noticed_soon_and_not_by_all_at_once() {
-    let mut world = World::new(11, 1);
-    world.set_epochs(600, 3);
-    let fetched = listen(&mut world);
-    for _ in 0..8 {
-        let mut config = world.config(0);
-        (config.traffic.slot, config.traffic.loop_cover, config.refresh) = (secs(10), secs(10), secs(3_600));
-        world.add_client(config);
-    }
-    world.run_for(secs(1_799));
-    let before = fetched.borrow().len();
-    assert_eq!(before, 8);
-    world.run_for(secs(2) + limits::ROTATION_SPREAD);
-    let after: Vec<Instant> = fetched.borrow()[before..].to_vec();
-    assert_eq!(after.len(), 8, "one each");
-    let spread = after[7].since(after[0]);
-    assert!(after[0] >= Instant::ZERO + secs(1_800) && spread > secs(20), "within {spread:?}");
-}
-
-// ── rotations ────────────────────────────────────────────────────────────────────────────────────────────────────────
-
-/// Rotations of three epochs of a minute each.
-fn quick_rotations(seed: u64) -> (World, Recipient, Recipient) {
-    let mut world = World::new(seed, 2);
-    world.set_epochs(60, 3);
-    let (alice, bob) = (unhurried(&world, 0), unhurried(&world, 1));
-    let (alice, bob) = (world.add_client(alice), world.add_client(bob));
-    let (alice, bob) = (world.until_ready(alice), world.until_ready(bob));
-    (world, Recipient::Address(alice), Recipient::Address(bob))
-}
-
-/// Runs until so many seconds after the beginning; nodes get their keys when epochs begin.
-fn run_to(world: &mut World, second: u64) {
-    while world.now() < Instant::ZERO + secs(second) {
-        let left = (Instant::ZERO + secs(second)).since(world.now());
-        world.run_for(left.min(secs(1)));
-        world.advance_epochs(0);
-    }
-}
-
-fn rotation(world: &World, client: usize) -> u32 {
-    world.engine(client).topology().map_or(0, |topology| topology.rotation_id())
-}
-
-fn retransmissions(world: &World, client: usize) -> u64 {
-    world.engine(client).stats(world.now()).sent.retransmission
-}
-
-#[test]
-fn messages_and_answers_cross_rotations_of_both_parities_without_a_fragment_sent_twice() {
-    let (mut world, _, bob) = quick_rotations(12);
-    let mut answered = 0;
-    for id in 0..200 {
-        // Now and then one of several fragments.
-        let body = vec![id as u8; if id % 10 == 0 { 9_000 } else { 50 }];
-        world.send(ALICE, id, &bob, &body, &SendOptions::default()).unwrap();
-        run_to(&mut world, 2 * id + 2);
-        let waiting: Vec<_> = world.received(BOB)[answered..].iter().map(|(body, tag)| (body.to_vec(), *tag)).collect();
-        for (body, tag) in waiting {
-            let tag = Recipient::Tag(tag.expect("a tag"));
-            world.send(BOB, answered as u64, &tag, &body, &SendOptions::default()).unwrap();
-            answered += 1;
-        }
-    }
-    run_to(&mut world, 420);
-    assert_eq!((rotation(&world, ALICE), rotation(&world, BOB)), (3, 3), "odd, even, odd");
-    assert_eq!(world.ends(ALICE).0.len(), 200);
-    assert_eq!(world.ends(BOB).0.len(), answered);
-    assert!(answered >= 195 && world.received(ALICE).len() == answered && world.received(BOB).len() == 200);
-    assert_eq!((retransmissions(&world, ALICE), retransmissions(&world, BOB)), (0, 0));
-}
-
-#[test]
-fn reply_blocks_of_the_rotation_before_work_for_its_last_epoch_and_are_dropped_after_it() {
-    let (mut world, _, bob) = quick_rotations(13);
-    run_to(&mut world, 170);
-    world.send(ALICE, 1, &bob, b"answer later", &SendOptions::default()).unwrap();
-    run_to(&mut world, 178);
-    let tag = Recipient::Tag(world.received(BOB)[0].1.expect("a tag"));
-    assert_eq!(world.engine(BOB).stats(world.now()).surbs_held, 20);
-    run_to(&mut world, 205);
-    assert_eq!((rotation(&world, ALICE), rotation(&world, BOB)), (2, 2));
-    for id in 0..5 {
-        world.send(BOB, id, &tag, b"in time", &SendOptions::default()).unwrap();
-    }
-    run_to(&mut world, 215);
-    assert_eq!((world.ends(BOB).0.len(), world.received(ALICE).len()), (5, 5));
-    assert_eq!(retransmissions(&world, BOB), 0, "acks come back too");
-    run_to(&mut world, 239);
-    assert_eq!(world.engine(BOB).stats(world.now()).surbs_held, 15);
-    run_to(&mut world, 242);
-    let stats = world.engine(BOB).stats(world.now());
-    assert_eq!((stats.surbs_held, stats.dropped.surb), (0, 15));
-    assert_eq!(world.send(BOB, 9, &tag, b"too late", &SendOptions::default()), Err(SendError::NoSurbs));
-}
-
-#[test]
-fn reply_blocks_of_a_rotation_that_we_do_not_know_yet_wait_for_it() {
-    let (mut world, _, _) = quick_rotations(14);
-    stop(&mut world, ALICE);
-    // Alice learns of the rotation as it begins, Bob some seconds later.
-    run_to(&mut world, 180);
-    world.advance_epochs(0);
-    world.run_for(Duration::from_millis(200));
-    world.store(ALICE).remove(&Record::Topology);
-    world.start_client(ALICE);
-    world.until_ready(ALICE);
-    let bob = Recipient::Address(world.engine(BOB).address().unwrap().clone());
-    world.send(ALICE, 1, &bob, b"answer at once", &SendOptions::default()).unwrap();
-    run_to(&mut world, 184);
-    assert_eq!((rotation(&world, ALICE), rotation(&world, BOB)), (2, 1), "another seed is needed");
-    let tag = Recipient::Tag(world.received(BOB)[0].1.expect("a tag"));
-    world.send(BOB, 1, &tag, b"as soon as I can", &SendOptions::default()).unwrap();
-    while rotation(&world, BOB) == 1 {
-        assert_eq!(world.received(ALICE).len(), 0);
-        let second = world.now().as_micros() / 1_000_000 + 1;
-        run_to(&mut world, second);
-    }
-    run_to(&mut world, 200);
-    assert_eq!((world.ends(BOB).0, world.received(ALICE).len()), (vec![1], 1));
-    assert_eq!(retransmissions(&world, BOB), 0);
-}
-
-#[test]
-fn reply_blocks_half_made_when_a_rotation_comes_are_made_anew() {
-    let (mut world, bob) = pair(23, |world, gateway| {
-        let mut config = quick(world, gateway);
-        config.traffic.slot = Duration::from_millis(80);
-        config
-    });
-    let usual = world.clients[ALICE].config.traffic;
-    // A hundred take a few slots, which are far apart at first.
-    let rare = Traffic { slot: secs(10), ..usual };
-    world.with_engine(ALICE, |engine, now| engine.set_traffic(rare, now).unwrap());
-    let options = SendOptions { replies: Replies::Exactly(100), ..SendOptions::default() };
-    world.send(ALICE, 1, &bob, b"answer at length", &options).unwrap();
-    world.run_for(secs(15));
-    world.advance_epochs(24);
-    world.run_until(secs(15), |world| rotation(world, ALICE) == 2);
-    assert_eq!(world.engine(ALICE).stats(world.now()).sent.real, 0, "another seed is needed");
-    world.with_engine(ALICE, |engine, now| engine.set_traffic(usual, now).unwrap());
-    // Now also who refreshes seldom knows of the rotation, and the nodes have forgotten the keys before.
-    world.with_engine(BOB, |engine, now| engine.handle_online(now));
-    world.run_until(secs(90), |world| world.ends(ALICE).0 == [1]);
-    world.advance_epochs(1);
-    assert_eq!(rotation(&world, BOB), 2);
-    let tag = Recipient::Tag(world.received(BOB)[0].1.expect("a tag"));
-    world.send(BOB, 1, &tag, &vec![5; 97 * 1_580], &SendOptions::default()).unwrap();
-    world.run_until(secs(20), |world| world.ends(BOB).0 == [1]);
-    assert_eq!((world.received(ALICE).len(), retransmissions(&world, BOB)), (1, 0));
-}
-
-#[test]
-fn who_sleeps_through_a_rotation_sends_nothing_with_dead_keys() {
-    let (mut world, _, bob) = quick_rotations(15);
-    run_to(&mut world, 100);
-    world.sleep_client(ALICE, secs(430));
-    world.advance_epochs(0);
-    let before = world.engine(ALICE).stats(world.now()).sent;
-    world.send(ALICE, 1, &bob, b"good morning", &plain()).unwrap();
-    run_to(&mut world, 605);
-    assert_eq!(rotation(&world, ALICE), 4);
-    assert_eq!(world.ends(ALICE).0, [1]);
-    // Bob, who was awake among nodes without keys, gets it when he is back.
-    world.run_until(secs(100), |world| world.received(BOB).len() == 1);
-    let sent = world.engine(ALICE).stats(world.now()).sent;
-    assert_eq!((sent.real, sent.retransmission), (before.real + 1, 0));
-}
-
-#[test]
-fn without_a_directory_a_rotation_is_survived_for_an_epoch_and_then_told() {
-    let (mut world, _, bob) = quick_rotations(16);
-    run_to(&mut world, 100);
-    world.set_directory_up(false);
-    run_to(&mut world, 225);
-    assert_eq!(rotation(&world, ALICE), 1);
-    world.send(ALICE, 1, &bob, b"with the old keys", &plain()).unwrap();
-    run_to(&mut world, 235);
-    assert_eq!(world.ends(ALICE).0, vec![1]);
-    assert_eq!(states(&world).last(), Some(&(State::Ready, None)));
-    let frames = world.clients[ALICE].frames.len();
-    run_to(&mut world, 260);
-    assert_eq!(states(&world).last(), Some(&(State::Degraded, Some(Code::DirectoryUnreachable))));
-    assert!(world.clients[ALICE].frames.len() > frames + 100, "the traffic keeps its shape");
-    world.send(ALICE, 2, &bob, b"waits", &plain()).unwrap();
-    run_to(&mut world, 300);
-    assert_eq!(world.clients[ALICE].openings.len(), 1, "the link is not to blame");
-    assert_eq!(world.received(BOB).len(), 1);
-    world.set_directory_up(true);
-    world.with_engine(ALICE, |engine, now| engine.handle_online(now));
-    run_to(&mut world, 310);
-    assert_eq!(states(&world).last(), Some(&(State::Ready, None)));
-    assert_eq!((world.ends(ALICE).0, world.received(BOB).len()), (vec![1, 2], 2));
-    assert_eq!(retransmissions(&world, ALICE), 0);
-}
-
 // ── starts without a directory ───────────────────────────────────────────────────────────────────────────────────────
 
 #[test]
@@ -574,22 +345,6 @@ fn a_second_attempt_of_the_same_client_needs_no_directory_either() {
     world.with_engine(client, |engine, now| engine.connect(now));
     world.run_for(secs(12));
     assert_eq!(failure(&world, client), Some((Code::DirectoryUnreachable, Phase::Topology)));
-}
-
-#[test]
-fn a_clock_that_is_ahead_delays_nothing_at_a_rotation() {
-    let mut world = World::new(26, 2);
-    world.set_epochs(600, 3);
-    let (mut alice, bob) = (unhurried(&world, 0), unhurried(&world, 1));
-    // So far ahead that the rotation is over by it, in its very beginning; registering does not tell.
-    alice.unix_zero += secs(2_400 - 20);
-    (alice.traffic.slot, alice.traffic.loop_cover) = (Duration::from_millis(300), secs(2));
-    let (alice, bob) = (world.add_client(alice), world.add_client(bob));
-    world.until_ready(alice);
-    let bob = Recipient::Address(world.until_ready(bob));
-    world.run_for(secs(40));
-    arrives(&mut world, 1, &bob);
-    assert_eq!(retransmissions(&world, ALICE), 0);
 }
 
 #[test]
@@ -710,66 +465,14 @@ fn a_gateway_that_has_moved_since_is_found_by_the_refresh() {
 
 // ── what the tests are made of ───────────────────────────────────────────────────────────────────────────────────────
 
-const ALICE: usize = 0;
-const BOB: usize = 1;
-const ROLES: &str = "rewarded-set";
 const MIXES: &str = "mixnodes/active";
 const ENTRIES: &str = "entry-gateways";
 const SCHEDULE: &str = "key-rotation-info";
-
-const fn secs(secs: u64) -> Duration {
-    Duration::from_secs(secs)
-}
-
-/// Two clients, each on its own gateway, both ready.
-fn pair(seed: u64, config: fn(&World, usize) -> Config) -> (World, Recipient) {
-    let mut world = World::new(seed, 2);
-    let (alice, mut bob) = (config(&world, 0), config(&world, 1));
-    // The directory lies to Alice.
-    bob.refresh = secs(3_600);
-    world.add_client(alice);
-    world.add_client(bob);
-    world.until_ready(ALICE);
-    let bob = world.until_ready(BOB);
-    (world, Recipient::Address(bob))
-}
-
-/// Refreshes every ten seconds, and so few packets that a minute is quick.
-fn quick(world: &World, gateway: usize) -> Config {
-    let mut config = unhurried(world, gateway);
-    config.refresh = secs(10);
-    config.traffic.slot = Duration::from_millis(300);
-    config
-}
-
-fn unhurried(world: &World, gateway: usize) -> Config {
-    let mut config = world.config(gateway);
-    config.traffic.slot = Duration::from_millis(200);
-    config.traffic.loop_cover = secs(1);
-    config
-}
-
-fn plain() -> SendOptions {
-    SendOptions { replies: Replies::Exactly(0), ..SendOptions::default() }
-}
 
 fn play(world: &mut World, lie: Lie) {
     world.play_directory(move |_, path, honest| {
         lie(path, honest.map(|honest| parsed(honest.as_bytes())).ok_or(FetchError::Unreachable)?)
     });
-}
-
-/// When the directory was asked for a topology, from now on.
-fn listen(world: &mut World) -> Rc<RefCell<Vec<Instant>>> {
-    let times = Rc::new(RefCell::new(Vec::new()));
-    let heard = Rc::clone(&times);
-    world.play_directory(move |now, path, honest| {
-        if path.ends_with(ROLES) {
-            heard.borrow_mut().push(now);
-        }
-        honest.map(String::into_bytes).ok_or(FetchError::Unreachable)
-    });
-    times
 }
 
 fn parsed(body: &[u8]) -> Value {
@@ -845,36 +548,4 @@ fn starts(world: &mut World, client: usize) -> bool {
     assert!(is_ready || world.engine(client).state() == State::Idle, "neither ready nor failed");
     stop(world, client);
     is_ready
-}
-
-/// Ends a client, and lets its socket close before another begins.
-fn stop(world: &mut World, client: usize) {
-    world.stop_client(client);
-    world.run_for(secs(0));
-}
-
-/// Alice sends Bob a message, which arrives once and is acknowledged.
-fn arrives(world: &mut World, id: u64, bob: &Recipient) {
-    let before = world.received(BOB).len();
-    assert_eq!(world.send(ALICE, id, bob, b"hello", &plain()), Ok(()));
-    world.run_until(secs(10), |world| world.ends(ALICE).0.contains(&id));
-    assert_eq!(world.received(BOB).len(), before + 1);
-}
-
-/// The states of Alice, and why.
-fn states(world: &World) -> Vec<(State, Option<Code>)> {
-    let events = world.clients[ALICE].events.iter();
-    events
-        .filter_map(|(_, event)| match event {
-            Event::State { state, code } => Some((*state, *code)),
-            _ => None,
-        })
-        .collect()
-}
-
-fn failure(world: &World, client: usize) -> Option<(Code, Phase)> {
-    world.clients[client].events.iter().find_map(|(_, event)| match event {
-        Event::Failed { code, phase } => Some((*code, *phase)),
-        _ => None,
-    })
 }

@@ -138,7 +138,7 @@ impl<P: PacketFormat> Engine<P> {
     }
 
     /// After a rotation: what was made for the old one works for its first epoch. What is older works no more.
-    fn keep_for_grace(&mut self, old: Topology, now: Instant) {
+    fn keep_for_grace(&mut self, mut old: Topology, now: Instant) {
         let Some(new) = self.topology.as_ref().filter(|new| new.rotation_id() != old.rotation_id()) else { return };
         let epoch = new.schedule().map_or(EPOCH_DEFAULT, |schedule| schedule.epoch_duration);
         let mut until = now + epoch;
@@ -155,8 +155,9 @@ impl<P: PacketFormat> Engine<P> {
             self.end_rotation(None);
             return;
         }
-        // The copy has no tables of multiples: they are few, and for the keys in use.
-        if let Some(earlier) = self.grace.replace(Grace { topology: old.clone(), until })
+        // Tables are few, and for the keys in use.
+        old.drop_tables();
+        if let Some(earlier) = self.grace.replace(Grace { topology: old, until })
             && earlier.topology.rotation_id() != to
         {
             self.end_rotation(Some(earlier.topology.rotation()));

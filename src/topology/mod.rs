@@ -66,6 +66,13 @@ impl Topology {
         self.layers.each_ref().map(Vec::len)
     }
 
+    /// Forgets what was computed ahead for its keys: this snapshot will hardly be used any more.
+    pub fn drop_tables(&mut self) {
+        let mixes = self.layers.iter_mut().flatten().map(|node| &mut node.key);
+        // A copy of a key has no table.
+        mixes.chain(self.gateways.values_mut().map(|node| &mut node.key)).for_each(|key| *key = key.clone());
+    }
+
     /// Whether a mix node of the first layer listens at `address`: a packet goes there first, and nowhere else.
     pub fn is_first_layer(&self, address: NodeAddress) -> bool {
         self.layer(0).iter().any(|node| node.address == address)
