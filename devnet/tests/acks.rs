@@ -2,15 +2,18 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test that panics is a test that fails")]
 
-use mixlet::engine::{Code, Event, Recipient, Replies, SendOptions, Traffic};
+mod worlds;
+
+use mixlet::engine::{Code, Event, SendOptions, Sphinx, Traffic};
 use mixlet::limits;
 use mixlet::time::Duration;
 use mixlet_devnet::record::NodeName;
-use mixlet_devnet::sim::{SimWorld, Weather, World};
+use mixlet_devnet::sim::Weather;
+use worlds::{ALICE, plain, two_clients};
 
 #[test]
 fn of_a_hundred_packets_with_five_lost_five_go_again_and_each_message_is_seen_once() {
-    let (mut world, bob) = pair(1);
+    let (mut world, _, bob) = two_clients::<Sphinx>(1, Weather::default());
     // Without pacing and with hardly any cover all packets that leave are messages.
     let traffic = Traffic { danger_no_pacing: true, loop_cover: Duration::from_secs(10), ..Traffic::default() };
     world.with_engine(ALICE, |engine, now| engine.set_traffic(traffic, now)).unwrap();
@@ -27,7 +30,7 @@ fn of_a_hundred_packets_with_five_lost_five_go_again_and_each_message_is_seen_on
 
 #[test]
 fn a_fragment_that_nobody_acknowledges_ends_after_a_named_number_of_attempts() {
-    let (mut world, bob) = pair(2);
+    let (mut world, _, bob) = two_clients::<Sphinx>(2, Weather::default());
     world.cut_off(NodeName::Gateway(1), true);
     world.send(ALICE, 1, &bob, b"into the void", &SendOptions { no_deadline: true, ..plain() }).unwrap();
     world.run_until(Duration::from_secs(600), |world| world.open_messages() == 0);
@@ -43,7 +46,7 @@ fn a_fragment_that_nobody_acknowledges_ends_after_a_named_number_of_attempts() {
 
 #[test]
 fn what_need_not_be_reliable_is_sent_once() {
-    let (mut world, bob) = pair(3);
+    let (mut world, _, bob) = two_clients::<Sphinx>(3, Weather::default());
     let options = SendOptions { reliable: false, ..plain() };
     world.weather = Weather { loss: 0.3, ..Weather::default() };
     for id in 0..100 {
@@ -57,7 +60,7 @@ fn what_need_not_be_reliable_is_sent_once() {
 
 #[test]
 fn late_and_repeated_acks_change_nothing() {
-    let (mut world, bob) = pair(4);
+    let (mut world, _, bob) = two_clients::<Sphinx>(4, Weather::default());
     world.weather = Weather { reordering: 0.3, detour: Duration::from_secs(3), duplication: 0.3, ..Weather::default() };
     for id in 0..100 {
         world.send(ALICE, id, &bob, &[id as u8; 100], &plain()).unwrap();
@@ -68,19 +71,4 @@ fn late_and_repeated_acks_change_nothing() {
     let stats = world.engine(ALICE).stats(world.now());
     assert!(stats.dropped.ack > 0, "acks came twice or late");
     world.assert_quiet();
-}
-
-const ALICE: usize = 0;
-
-fn pair(seed: u64) -> (World, Recipient) {
-    let mut world = SimWorld::new(seed, 2);
-    let (alice, bob) = (world.config(0), world.config(1));
-    let (alice, bob) = (world.add_client(alice), world.add_client(bob));
-    world.until_ready(alice);
-    let bob = world.until_ready(bob);
-    (world, Recipient::Address(bob))
-}
-
-fn plain() -> SendOptions {
-    SendOptions { replies: Replies::Exactly(0), ..SendOptions::default() }
 }

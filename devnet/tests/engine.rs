@@ -1,12 +1,15 @@
 //! The engine in virtual time, with real packets through real nodes.
 
-use mixlet::engine::{Code, Event, MessageId, Recipient, Replies, SendOptions, State};
+mod worlds;
+
+use mixlet::engine::{Code, Event, MessageId, Recipient, SendOptions, Sphinx, State};
 use mixlet::time::{Duration, Instant};
 use mixlet_devnet::sim::{Weather, World};
+use worlds::{ALICE, BOB, plain, two_clients};
 
 #[test]
 fn a_message_arrives_once_and_its_sender_is_told() {
-    let (mut world, _, bob) = pair(1, Weather::default());
+    let (mut world, _, bob) = two_clients::<Sphinx>(1, Weather::default());
     world.send(ALICE, 7, &bob, b"hello", &plain()).unwrap();
     world.run_until(Duration::from_secs(10), |world| !world.ends(ALICE).0.is_empty());
     assert_eq!(world.ends(ALICE), (vec![7], vec![]));
@@ -21,7 +24,7 @@ fn a_message_arrives_once_and_its_sender_is_told() {
 
 #[test]
 fn an_anonymous_message_can_be_answered_and_answered_again() {
-    let (mut world, _, bob) = pair(2, Weather::default());
+    let (mut world, _, bob) = two_clients::<Sphinx>(2, Weather::default());
     world.send(ALICE, 1, &bob, b"who am I?", &SendOptions::default()).unwrap();
     world.run_until(Duration::from_secs(20), |world| !world.received(BOB).is_empty());
     let tag = world.received(BOB)[0].1.expect("a tag to answer to");
@@ -40,7 +43,7 @@ fn an_anonymous_message_can_be_answered_and_answered_again() {
 #[test]
 fn a_message_of_many_fragments_survives_loss_and_duplication() {
     let weather = Weather { loss: 0.1, duplication: 0.05, jitter: Duration::from_millis(20), ..Weather::default() };
-    let (mut world, _, bob) = pair(3, weather);
+    let (mut world, _, bob) = two_clients::<Sphinx>(3, weather);
     let mut expected = bodies(40, 1_000);
     expected.push(vec![5; 200_000]);
     for (id, body) in expected.iter().enumerate() {
@@ -56,7 +59,7 @@ fn a_message_of_many_fragments_survives_loss_and_duplication() {
 
 #[test]
 fn nothing_is_lost_when_the_senders_gateway_restarts() {
-    let (mut world, _, bob) = pair(4, Weather::default());
+    let (mut world, _, bob) = two_clients::<Sphinx>(4, Weather::default());
     let mut expected = bodies(150, 500);
     for (id, body) in expected.iter().enumerate() {
         world.send(ALICE, id as u64, &bob, body, &plain()).unwrap();
@@ -73,7 +76,7 @@ fn nothing_is_lost_when_the_senders_gateway_restarts() {
 
 #[test]
 fn a_gateway_that_forgot_us_is_registered_with_again_under_the_same_address() {
-    let (mut world, alice, bob) = pair(5, Weather::default());
+    let (mut world, alice, bob) = two_clients::<Sphinx>(5, Weather::default());
     world.kill_gateway(0, true);
     world.run_for(Duration::from_secs(1));
     world.revive_gateway(0);
@@ -86,7 +89,7 @@ fn a_gateway_that_forgot_us_is_registered_with_again_under_the_same_address() {
 
 #[test]
 fn a_restarted_client_keeps_its_address_and_gets_what_came_meanwhile() {
-    let (mut world, alice, _) = pair(6, Weather::default());
+    let (mut world, alice, _) = two_clients::<Sphinx>(6, Weather::default());
     world.stop_client(ALICE);
     world.send(BOB, 1, &alice, b"while you were away", &plain()).unwrap();
     world.run_until(Duration::from_secs(20), |world| !world.ends(BOB).0.is_empty());
@@ -100,7 +103,7 @@ fn a_restarted_client_keeps_its_address_and_gets_what_came_meanwhile() {
 
 #[test]
 fn a_sleep_loses_nothing_and_brings_no_burst() {
-    let (mut world, _, bob) = pair(7, Weather::default());
+    let (mut world, _, bob) = two_clients::<Sphinx>(7, Weather::default());
     for (id, body) in bodies(50, 800).iter().enumerate() {
         world.send(ALICE, id as u64, &bob, body, &plain()).unwrap();
     }
@@ -117,7 +120,7 @@ fn a_sleep_loses_nothing_and_brings_no_burst() {
 fn what_leaves_does_not_depend_on_what_the_user_does() {
     // The same seeds throughout; only Alice's activity differs.
     let run = |sends: bool, receives: bool| {
-        let (mut world, alice, bob) = pair(8, Weather { loss: 0.05, ..Weather::default() });
+        let (mut world, alice, bob) = two_clients::<Sphinx>(8, Weather { loss: 0.05, ..Weather::default() });
         let start = world.now();
         if sends {
             world.send(ALICE, 1, &bob, &vec![1; 150_000], &plain()).unwrap();
@@ -141,7 +144,7 @@ fn what_leaves_does_not_depend_on_what_the_user_does() {
 
 #[test]
 fn a_cancelled_message_leaves_no_trace() {
-    let (mut world, _, bob) = pair(9, Weather::default());
+    let (mut world, _, bob) = two_clients::<Sphinx>(9, Weather::default());
     world.send(ALICE, 1, &bob, &vec![3; 100_000], &plain()).unwrap();
     world.run_for(Duration::from_millis(300));
     let before = world.engine(ALICE).stats(world.now()).sent;
@@ -156,7 +159,7 @@ fn a_cancelled_message_leaves_no_trace() {
 
 #[test]
 fn a_deadline_ends_a_message_for_nobody() {
-    let (mut world, _, bob) = pair(10, Weather::default());
+    let (mut world, _, bob) = two_clients::<Sphinx>(10, Weather::default());
     world.kill_gateway(1, false);
     let options = SendOptions { timeout: Some(Duration::from_secs(4)), ..plain() };
     world.send(ALICE, 1, &bob, b"is anybody there", &options).unwrap();
@@ -167,7 +170,7 @@ fn a_deadline_ends_a_message_for_nobody() {
 
 #[test]
 fn close_waits_for_the_acks() {
-    let (mut world, _, bob) = pair(11, Weather::default());
+    let (mut world, _, bob) = two_clients::<Sphinx>(11, Weather::default());
     world.send(ALICE, 1, &bob, b"last words", &plain()).unwrap();
     world.with_engine(ALICE, |engine, now| engine.close(true, now + Duration::from_secs(10), now));
     world.run_for(Duration::from_secs(5));
@@ -194,7 +197,7 @@ fn without_pacing_a_megabyte_goes_fast_and_whole() {
 
 #[test]
 fn silence_is_noticed_without_a_closed_connection() {
-    let (mut world, _, bob) = pair(14, Weather::default());
+    let (mut world, _, bob) = two_clients::<Sphinx>(14, Weather::default());
     world.set_gateway_silent(0, true);
     world.run_for(Duration::from_millis(5_500));
     assert_eq!(world.engine(ALICE).state(), State::Degraded);
@@ -221,7 +224,7 @@ fn a_directory_that_does_not_answer_fails_the_connecting() {
 
 #[test]
 fn a_message_across_a_key_rotation_arrives() {
-    let (mut world, _, bob) = pair(16, Weather::default());
+    let (mut world, _, bob) = two_clients::<Sphinx>(16, Weather::default());
     world.send(ALICE, 1, &bob, &vec![4; 150_000], &plain()).unwrap();
     world.run_for(Duration::from_secs(1));
     // The nodes keep the old keys for one more epoch; the client learns of the new ones at its next refresh.
@@ -240,23 +243,6 @@ fn a_client_that_named_no_gateway_moves_on_from_one_that_is_dead() {
         let client = world.add_client(config);
         world.run_until(Duration::from_secs(60), |world| world.engine(client).state() == State::Ready);
     }
-}
-
-/// Two clients, each on its own gateway, both ready.
-fn pair(seed: u64, weather: Weather) -> (World, Recipient, Recipient) {
-    let mut world = World::new(seed, 2);
-    world.weather = weather;
-    let (alice, bob) = (world.config(0), world.config(1));
-    let (alice, bob) = (world.add_client(alice), world.add_client(bob));
-    let (alice, bob) = (world.until_ready(alice), world.until_ready(bob));
-    (world, Recipient::Address(alice), Recipient::Address(bob))
-}
-
-const ALICE: usize = 0;
-const BOB: usize = 1;
-
-fn plain() -> SendOptions {
-    SendOptions { replies: Replies::Exactly(0), ..SendOptions::default() }
 }
 
 fn address(of: &Recipient) -> Option<&mixlet::message::Address> {

@@ -2,13 +2,16 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test that panics is a test that fails")]
 
+mod worlds;
+
 use std::collections::BTreeMap;
 
-use mixlet::engine::{Event, MessageId, Priority, Recipient, Replies, SendError, SendOptions};
+use mixlet::engine::{Event, MessageId, Priority, Recipient, SendError, SendOptions};
 use mixlet::limits;
 use mixlet::time::{Duration, Instant};
 use mixlet_devnet::sim::{Keeping, LargeWorld};
 use peak_alloc::PeakAlloc;
+use worlds::plain;
 
 #[global_allocator]
 static MEMORY: PeakAlloc = PeakAlloc;
@@ -104,10 +107,6 @@ fn priorities_are_kept_and_nobody_starves() {
     // A class that waits has a turn now and then: the first short ones of the lowest class come before the end of the
     // highest.
     assert!(end(100) < end(high));
-}
-
-fn plain() -> SendOptions {
-    SendOptions { replies: Replies::Exactly(0), ..SendOptions::default() }
 }
 
 /// What sender and recipient together may need over idle, beyond what the caller handed over.

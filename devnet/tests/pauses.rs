@@ -2,14 +2,17 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test that panics is a test that fails")]
 
-use mixlet::engine::{Code, Event, Recipient, Replies, SendOptions};
+mod worlds;
+
+use mixlet::engine::{Code, Event};
 use mixlet::limits;
 use mixlet::time::Duration;
-use mixlet_devnet::sim::LargeWorld;
+use mixlet_devnet::sim::{Transparent, Weather};
+use worlds::{ALICE, BOB, plain, two_clients};
 
 #[test]
 fn a_message_half_sent_before_a_sleep_of_an_hour_arrives_whole() {
-    let (mut world, bob) = pair(1);
+    let (mut world, _, bob) = two_clients::<Transparent>(1, Weather::default());
     world.send(ALICE, 1, &bob, &body(1), &plain()).unwrap();
     world.run_for(Duration::from_secs(2));
     world.sleep_client(ALICE, Duration::from_secs(3_600));
@@ -21,7 +24,7 @@ fn a_message_half_sent_before_a_sleep_of_an_hour_arrives_whole() {
 
 #[test]
 fn a_message_whose_last_ack_was_lost_before_a_sleep_is_seen_once() {
-    let (mut world, bob) = pair(2);
+    let (mut world, _, bob) = two_clients::<Transparent>(2, Weather::default());
     world.send(ALICE, 1, &bob, b"once", &plain()).unwrap();
     world.run_until(Duration::from_secs(5), |world| world.tally().received == 1);
     // The ack is on its way back; it comes to a closed link and is dropped with it.
@@ -38,7 +41,7 @@ fn a_message_whose_last_ack_was_lost_before_a_sleep_is_seen_once() {
 
 #[test]
 fn what_may_have_arrived_and_may_be_forgotten_is_undelivered_rather_than_seen_twice() {
-    let (mut world, bob) = pair(3);
+    let (mut world, _, bob) = two_clients::<Transparent>(3, Weather::default());
     world.send(ALICE, 1, &bob, b"once", &plain()).unwrap();
     world.send(ALICE, 2, &bob, &body(3), &plain()).unwrap();
     world.run_until(Duration::from_secs(5), |world| world.tally().received == 1);
@@ -59,7 +62,7 @@ fn what_may_have_arrived_and_may_be_forgotten_is_undelivered_rather_than_seen_tw
 
 #[test]
 fn a_gateway_that_is_gone_for_twenty_minutes_loses_nothing() {
-    let (mut world, bob) = pair(4);
+    let (mut world, _, bob) = two_clients::<Transparent>(4, Weather::default());
     world.send(ALICE, 1, &bob, &body(4), &plain()).unwrap();
     world.run_for(Duration::from_secs(2));
     world.kill_gateway(0, false);
@@ -71,28 +74,12 @@ fn a_gateway_that_is_gone_for_twenty_minutes_loses_nothing() {
 
 #[test]
 fn a_short_pause_repeats_nothing_that_was_acknowledged() {
-    let (mut world, bob) = pair(5);
+    let (mut world, _, bob) = two_clients::<Transparent>(5, Weather::default());
     world.send(ALICE, 1, &bob, &body(5), &plain()).unwrap();
     world.run_for(Duration::from_secs(2));
     world.sleep_client(ALICE, Duration::from_secs(120));
     world.run_until(Duration::from_secs(60), |world| !world.ends(ALICE).0.is_empty());
     assert_eq!(world.engine(ALICE).stats(world.now()).sent.retransmission, 0);
-}
-
-const ALICE: usize = 0;
-const BOB: usize = 1;
-
-fn pair(seed: u64) -> (LargeWorld, Recipient) {
-    let mut world = LargeWorld::new(seed, 2);
-    let (alice, bob) = (world.config(0), world.config(1));
-    let (alice, bob) = (world.add_client(alice), world.add_client(bob));
-    world.until_ready(alice);
-    let bob = world.until_ready(bob);
-    (world, Recipient::Address(bob))
-}
-
-fn plain() -> SendOptions {
-    SendOptions { replies: Replies::Exactly(0), ..SendOptions::default() }
 }
 
 /// 250 fragments, five seconds of slots.

@@ -2,10 +2,13 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test that panics is a test that fails")]
 
+mod worlds;
+
 use mixlet::engine::{ConfigError, Recipient, Replies, SendOptions, State, Traffic};
 use mixlet::time::{Duration, Instant};
 use mixlet_devnet::sim::statistics::Fit;
-use mixlet_devnet::sim::{LargeWorld, Weather};
+use mixlet_devnet::sim::{LargeWorld, Transparent, Weather};
+use worlds::{ALICE, BOB, plain, two_clients};
 
 #[test]
 fn after_a_change_the_gaps_are_those_of_the_new_rates_and_there_is_no_burst() {
@@ -33,7 +36,7 @@ fn after_a_change_the_gaps_are_those_of_the_new_rates_and_there_is_no_burst() {
 #[test]
 fn the_gap_that_is_under_way_stays() {
     let first = |traffic: Traffic| {
-        let (mut world, ..) = pair(4, Weather::default());
+        let (mut world, ..) = two_clients::<Transparent>(4, Weather::default());
         let changed = world.now();
         set(&mut world, ALICE, traffic);
         world.run_for(Duration::from_secs(5));
@@ -47,7 +50,7 @@ fn the_gap_that_is_under_way_stays() {
 fn what_leaves_over_changes_does_not_depend_on_what_the_user_does() {
     // The same seeds throughout; only Alice's activity differs.
     let run = |sends: bool, receives: bool| {
-        let (mut world, alice, bob) = pair(5, Weather { loss: 0.05, ..Weather::default() });
+        let (mut world, alice, bob) = two_clients::<Transparent>(5, Weather { loss: 0.05, ..Weather::default() });
         let start = world.now();
         if sends {
             world.send(ALICE, 1, &bob, &vec![1; 1_500_000], &plain()).unwrap();
@@ -75,7 +78,7 @@ fn pacing_that_comes_back_begins_with_a_gap() {
     // Nothing wakes the client while pacing is off: had its slots been counted, eight would be due at once.
     let off = Traffic { slot: ms(1), loop_cover: ms(10_000), danger_no_pacing: true, ..balanced() };
     let run = |sends: bool| {
-        let (mut world, _, bob) = pair(6, Weather::default());
+        let (mut world, _, bob) = two_clients::<Transparent>(6, Weather::default());
         set(&mut world, ALICE, off);
         world.run_for(Duration::from_secs(3));
         if sends {
@@ -99,7 +102,7 @@ fn pacing_that_comes_back_begins_with_a_gap() {
 
 #[test]
 fn without_pacing_the_window_begins_small_whatever_came_before() {
-    let (mut world, _, bob) = pair(7, Weather::default());
+    let (mut world, _, bob) = two_clients::<Transparent>(7, Weather::default());
     set(&mut world, ALICE, fast());
     world.send(ALICE, 1, &bob, &vec![4; 3_000_000], &plain()).unwrap();
     world.run_for(Duration::from_secs(6));
@@ -115,7 +118,7 @@ fn without_pacing_the_window_begins_small_whatever_came_before() {
 #[test]
 fn everything_arrives_once_through_many_changes() {
     let weather = Weather { loss: 0.05, duplication: 0.05, jitter: ms(10), ..Weather::default() };
-    let (mut world, alice, bob) = pair(8, weather);
+    let (mut world, alice, bob) = two_clients::<Transparent>(8, weather);
     let off = Traffic { danger_no_pacing: true, ..balanced() };
     let slow = Traffic { slot: ms(100), hop_delay: ms(200), ack_delay: ms(0), ..balanced() };
     for round in 0..60 {
@@ -138,7 +141,7 @@ fn everything_arrives_once_through_many_changes() {
 fn new_delays_are_for_packets_that_have_not_left() {
     let real = |world: &LargeWorld| world.engine(ALICE).stats(world.now()).sent.real;
     let held = Traffic { slot: ms(500), hop_delay: ms(10_000), ..balanced() };
-    let (mut world, _, bob) = pair(9, Weather::default());
+    let (mut world, _, bob) = two_clients::<Transparent>(9, Weather::default());
     set(&mut world, ALICE, held);
     for (id, body) in [(1, b"first"), (2, b"later")] {
         world.send(ALICE, id, &bob, body, &plain()).unwrap();
@@ -161,7 +164,7 @@ fn new_delays_are_for_packets_that_have_not_left() {
 
 #[test]
 fn reply_blocks_made_ahead_have_the_new_delays() {
-    let (mut world, _, bob) = pair(16, Weather::default());
+    let (mut world, _, bob) = two_clients::<Transparent>(16, Weather::default());
     set(&mut world, ALICE, Traffic { hop_delay: ms(10_000), ..balanced() });
     world.run_for(Duration::from_secs(1));
     set(&mut world, ALICE, Traffic { hop_delay: ms(0), ..balanced() });
@@ -206,7 +209,7 @@ fn no_change_costs_a_reply_block() {
 #[test]
 fn a_slower_pace_gives_waiting_messages_the_time_they_need() {
     let quick = Traffic { slot: ms(1), ..balanced() };
-    let (mut world, _, bob) = pair(11, Weather::default());
+    let (mut world, _, bob) = two_clients::<Transparent>(11, Weather::default());
     set(&mut world, ALICE, quick);
     world.send(ALICE, 1, &bob, &vec![7; 2_000_000], &plain()).unwrap();
     world.run_for(ms(50));
@@ -221,7 +224,7 @@ fn a_slower_pace_gives_waiting_messages_the_time_they_need() {
 #[test]
 fn settings_out_of_range_are_refused_and_change_nothing() {
     let run = |wrong: &[Traffic]| {
-        let (mut world, _, bob) = pair(12, Weather::default());
+        let (mut world, _, bob) = two_clients::<Transparent>(12, Weather::default());
         let start = world.now();
         world.send(ALICE, 1, &bob, &[8; 20_000], &plain()).unwrap();
         for traffic in wrong {
@@ -314,16 +317,6 @@ fn a_slot_of_an_idle_client_costs_what_the_report_says() {
     assert!((back - 1_794.0).abs() < 1.0, "{back} bytes come back for each packet");
 }
 
-/// Two clients, each on its own gateway, both ready.
-fn pair(seed: u64, weather: Weather) -> (LargeWorld, Recipient, Recipient) {
-    let mut world = LargeWorld::new(seed, 2);
-    world.weather = weather;
-    let (alice, bob) = (world.config(0), world.config(1));
-    let (alice, bob) = (world.add_client(alice), world.add_client(bob));
-    let (alice, bob) = (world.until_ready(alice), world.until_ready(bob));
-    (world, Recipient::Address(alice), Recipient::Address(bob))
-}
-
 fn set(world: &mut LargeWorld, client: usize, traffic: Traffic) {
     assert_eq!(world.with_engine(client, |engine, now| engine.set_traffic(traffic, now)), Ok(()));
 }
@@ -357,11 +350,5 @@ const fn ms(ms: u64) -> Duration {
     Duration::from_millis(ms)
 }
 
-fn plain() -> SendOptions {
-    SendOptions { replies: Replies::Exactly(0), ..SendOptions::default() }
-}
-
-const ALICE: usize = 0;
-const BOB: usize = 1;
 const IDLE: usize = 2;
 const MEASURED_SECS: u64 = 300;

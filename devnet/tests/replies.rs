@@ -7,6 +7,8 @@
 
 mod stranger;
 
+mod worlds;
+
 use std::collections::{BTreeMap, VecDeque};
 
 use mixlet::engine::{Code, Event, Phase, Recipient, Replies, SendError, SendOptions, Sphinx};
@@ -20,6 +22,7 @@ use mixlet_devnet::sim::{LargeWorld, SimWorld, Transparent, Weather};
 use rand_chacha::ChaCha20Rng;
 use rand_core::SeedableRng;
 use stranger::{Mail, Stranger, noise};
+use worlds::plain;
 
 // ── conversations under loss ─────────────────────────────────────────────────────────────────────────────────────────
 
@@ -596,10 +599,6 @@ fn body(from: usize, number: u64) -> Vec<u8> {
     let mut body = vec![from as u8; 200];
     body[1..9].copy_from_slice(&number.to_be_bytes());
     body
-}
-
-fn plain() -> SendOptions {
-    SendOptions { replies: Replies::Exactly(0), ..SendOptions::default() }
 }
 
 fn end(event: &Event) -> Option<(u64, Code, Phase)> {

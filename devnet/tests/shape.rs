@@ -2,13 +2,16 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test that panics is a test that fails")]
 
-use mixlet::engine::{Recipient, Replies, SendOptions, Traffic};
+mod worlds;
+
+use mixlet::engine::{Recipient, Traffic};
 use mixlet::message::{ACK_BLOB_LEN, split_ack_blob};
 use mixlet::sphinx::{NodeFrame, RotationTag};
 use mixlet::time::{Duration, Instant};
 use mixlet_devnet::record::NodeName;
 use mixlet_devnet::sim::statistics::Fit;
 use mixlet_devnet::sim::{Keeping, LargeWorld, Weather, World};
+use worlds::plain;
 
 #[test]
 fn the_list_of_slots_is_equal_for_clients_that_are_idle_send_receive_and_retransmit() {
@@ -179,10 +182,6 @@ fn frames(seed: u64, activity: Activity) -> Vec<(Instant, usize)> {
 
 fn gaps(frames: &[(Instant, usize)]) -> Vec<f64> {
     frames.windows(2).map(|pair| pair[1].0.since(pair[0].0).as_secs_f64()).collect()
-}
-
-fn plain() -> SendOptions {
-    SendOptions { replies: Replies::Exactly(0), ..SendOptions::default() }
 }
 
 /// Mean gaps, in seconds.

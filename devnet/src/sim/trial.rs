@@ -54,8 +54,6 @@ pub struct Outcome {
     pub retransmissions: f64,
     /// From the call to the application, small messages only, in order.
     pub latencies: Vec<Duration>,
-    /// How long it took in the world.
-    pub took: Duration,
 }
 
 impl Outcome {
@@ -109,11 +107,10 @@ pub fn run<F: NodeFormat>(seed: u64, trial: Trial, load: Load) -> Outcome {
         assert!(world.now() < patience, "{} messages without an end", world.open_messages());
         world.run_for(Duration::from_secs(1));
     }
-    let took = world.now().since(start);
     // Late copies still arrive; nothing of them may stay.
     world.run_for(Duration::from_secs(60));
     world.assert_quiet();
-    outcome(&world, took)
+    outcome(&world)
 }
 
 /// When which message is sent, and how long it is.
@@ -151,7 +148,7 @@ fn sleep<F: NodeFormat>(world: &mut SimWorld<F>, which: usize) {
     sleepers.iter().for_each(|place| world.wake_up(*place));
 }
 
-fn outcome<F: NodeFormat>(world: &SimWorld<F>, took: Duration) -> Outcome {
+fn outcome<F: NodeFormat>(world: &SimWorld<F>) -> Outcome {
     let (mut fragments, mut again) = (0, 0);
     for place in 0..world.clients.len() {
         let sent = world.engine(place).stats(world.now()).sent;
@@ -161,7 +158,7 @@ fn outcome<F: NodeFormat>(world: &SimWorld<F>, took: Duration) -> Outcome {
     let mut latencies: Vec<_> =
         world.latencies().iter().filter(|(len, _)| *len == SMALL_LEN).map(|(_, latency)| *latency).collect();
     latencies.sort_unstable();
-    Outcome { tally: world.tally(), retransmissions: again as f64 / (fragments as f64).max(1.0), latencies, took }
+    Outcome { tally: world.tally(), retransmissions: again as f64 / (fragments as f64).max(1.0), latencies }
 }
 
 const SMALL_LEN: usize = 1_000;

@@ -7,7 +7,8 @@ use std::rc::Rc;
 
 use mixlet::engine::{Code, Config, Event, FetchError, Phase, Recipient, Replies, SendOptions, State};
 use mixlet::time::{Duration, Instant};
-use mixlet_devnet::sim::LargeWorld as World;
+use mixlet_devnet::format::NodeFormat;
+use mixlet_devnet::sim::{LargeWorld as World, SimWorld, Weather};
 
 /// The first client of a pair.
 pub const ALICE: usize = 0;
@@ -21,7 +22,17 @@ pub const fn secs(secs: u64) -> Duration {
     Duration::from_secs(secs)
 }
 
-/// Two clients, each on its own gateway, both ready.
+/// Two clients, each on its own gateway, both ready, and how to reach them.
+pub fn two_clients<F: NodeFormat>(seed: u64, weather: Weather) -> (SimWorld<F>, Recipient, Recipient) {
+    let mut world = SimWorld::new(seed, 2);
+    world.weather = weather;
+    let (alice, bob) = (world.config(0), world.config(1));
+    let (alice, bob) = (world.add_client(alice), world.add_client(bob));
+    let (alice, bob) = (world.until_ready(alice), world.until_ready(bob));
+    (world, Recipient::Address(alice), Recipient::Address(bob))
+}
+
+/// The same with settings of their own; the second asks the directory seldom.
 pub fn pair(seed: u64, config: fn(&World, usize) -> Config) -> (World, Recipient) {
     let mut world = World::new(seed, 2);
     let (alice, mut bob) = (config(&world, 0), config(&world, 1));
