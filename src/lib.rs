@@ -32,6 +32,7 @@ pub mod gateway;
 pub mod identity;
 
 pub mod engine;
+pub mod exchange;
 
 #[cfg(target_arch = "wasm32")]
 pub mod web;

@@ -364,7 +364,7 @@ impl Post {
                 self.plain("overflow", &fields);
             }
             Event::Progress { phase, fraction } => self.progress(phase, fraction),
-            Event::Received { body, tag } => self.received(&body, tag.as_ref(), can_reply),
+            Event::Received { body, tag, .. } => self.received(&body, tag.as_ref(), can_reply),
             Event::Room => self.plain("room", &[]),
             Event::Sent { id } => self.plain("sent", &[message(id)]),
             Event::State { state, code } => {

@@ -302,10 +302,10 @@ fn events_that_are_answers_are_not_posted() {
 #[test]
 fn a_received_body_moves_with_its_buffer() {
     let (post, posted) = collector();
-    post.event(Event::Received { body: vec![1, 2, 3], tag: Some(SenderTag([1; 16])) }, |tag| {
+    post.event(Event::Received { body: vec![1, 2, 3], tag: Some(SenderTag([1; 16])), over: None }, |tag| {
         *tag == SenderTag([1; 16])
     });
-    post.event(Event::Received { body: Vec::new(), tag: None }, |_| true);
+    post.event(Event::Received { body: Vec::new(), tag: None, over: None }, |_| true);
     let posted = posted.borrow();
 
     let (message, transfer) = &posted[0];
