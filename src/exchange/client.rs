@@ -23,7 +23,7 @@ use crate::engine::{
 use crate::identity::{Identity, Registration};
 use crate::limits;
 use crate::message::{Address, SenderTag};
-use crate::table::TableSet;
+use crate::table::Table;
 use crate::time::Instant;
 
 /// One client.
@@ -36,7 +36,7 @@ pub struct Client<P: PacketFormat = Sphinx> {
     serving: Serving,
     streams: Streams,
     /// Answers of ours on their way, by the numbers of their messages.
-    responses: TableSet<MessageId>,
+    responses: Table<MessageId, RequestHandle>,
     events: VecDeque<Event>,
     /// The engine refused a message for lack of room; it says when there is some.
     full: bool,
@@ -66,7 +66,7 @@ impl<P: PacketFormat> Client<P> {
             requests: Requests::new(),
             serving: Serving::default(),
             streams: Streams::new(),
-            responses: TableSet::new(),
+            responses: Table::new(),
             events: VecDeque::new(),
             full: false,
             wants_room: false,
@@ -194,7 +194,7 @@ impl<P: PacketFormat> Client<P> {
         }
         let id = self.outbox.number();
         self.engine.send(id, &to, &bytes, options, now)?;
-        self.responses.insert(id);
+        self.responses.insert(id, handle);
         self.serving.responded(handle, bytes);
         Ok(())
     }
@@ -444,7 +444,7 @@ impl<P: PacketFormat> Client<P> {
 
     fn own_delivered(&mut self, id: MessageId, round_trip: core::time::Duration, now: Instant) {
         if !self.requests.delivered(id, now)
-            && !self.responses.remove(&id)
+            && self.responses.remove(&id).is_none()
             && !self.streams.message_ended(&mut self.outbox, id, Some(round_trip), now)
         {
             self.receipts.delivered(id, round_trip, now);
@@ -456,8 +456,8 @@ impl<P: PacketFormat> Client<P> {
             for failed in failed {
                 self.events.push_back(failed.into());
             }
-        } else if self.responses.remove(&id) {
-            self.events.push_back(Event::ResponseLost { code });
+        } else if let Some(handle) = self.responses.remove(&id) {
+            self.events.push_back(Event::ResponseLost { handle, code });
         } else if !self.streams.message_ended(&mut self.outbox, id, None, now) {
             self.receipts.undelivered(id, now);
         }
@@ -471,7 +471,7 @@ impl<P: PacketFormat> Client<P> {
         match envelope::open(&body) {
             Opened::Bare => {
                 if let Some(from) = &from {
-                    self.peers.heard(from, Speaks::Plain, now);
+                    self.heard(from, Speaks::Plain, now);
                 }
                 self.events.push_back(Event::Engine(engine::Event::Received { body, tag, over }));
             }
@@ -503,7 +503,7 @@ impl<P: PacketFormat> Client<P> {
             Some(Speaks::Mixlet { features }) => Some(features),
             _ => None,
         });
-        self.peers.heard(&from, Speaks::Mixlet { features: features.unwrap_or(peers::FEATURES) }, now);
+        self.heard(&from, Speaks::Mixlet { features: features.unwrap_or(peers::FEATURES) }, now);
         match envelope.kind {
             Kind::Receipt => self.receipt(envelope.id, &from, now),
             Kind::Request => self.asked(envelope, &from),
@@ -547,13 +547,19 @@ impl<P: PacketFormat> Client<P> {
         self.answered(id, Err(code), from, now);
     }
 
+    fn heard(&mut self, from: &Recipient, speaks: Speaks, now: Instant) {
+        if let Some(speaks) = self.peers.heard(from, speaks, now) {
+            self.events.push_back(Event::Peer { peer: from.clone(), speaks });
+        }
+    }
+
     fn message(&mut self, envelope: &Envelope<'_>, from: Option<Recipient>, now: Instant) {
         if let Some(from) = &from {
             let features = match self.peers.get(from) {
                 Some(Speaks::Mixlet { features }) => features,
                 _ => peers::FEATURES,
             };
-            self.peers.heard(from, Speaks::Mixlet { features }, now);
+            self.heard(from, Speaks::Mixlet { features }, now);
             // Also for one that came again: the first receipt may be lost.
             if envelope.flags & envelope::WANTS_RECEIPT != 0 {
                 self.outbox.answer(from, Kind::Receipt, envelope.id, &[]);

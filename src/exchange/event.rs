@@ -4,7 +4,7 @@ use alloc::string::String;
 use alloc::vec::Vec;
 
 use super::requests::Failed;
-use super::{RequestHandle, StreamId};
+use super::{RequestHandle, Speaks, StreamId};
 use crate::engine::{self, Code, MessageId, Phase, Recipient, SendError};
 use crate::time::Duration;
 
@@ -38,6 +38,13 @@ pub enum Event {
         id: MessageId,
         /// Why.
         code: Code,
+    },
+    /// What is known of a peer's client has changed.
+    Peer {
+        /// Which.
+        peer: Recipient,
+        /// What it speaks.
+        speaks: Speaks,
     },
     /// The peer's client has the whole message.
     Receipted {
@@ -77,6 +84,8 @@ pub enum Event {
     },
     /// Our own answer to a request will not arrive, or may not have.
     ResponseLost {
+        /// To which request.
+        handle: RequestHandle,
         /// Why.
         code: Code,
     },

@@ -35,14 +35,15 @@ pub(super) struct Peers {
 }
 
 impl Peers {
-    /// Something came from this peer.
-    pub(super) fn heard(&mut self, from: &Recipient, speaks: Speaks, now: Instant) {
+    /// Something came from this peer. What is known of it now, where that is news.
+    pub(super) fn heard(&mut self, from: &Recipient, speaks: Speaks, now: Instant) -> Option<Speaks> {
         let speaks = match (self.known.get(from), speaks) {
             // Its user may send bare bytes all the same.
             (Some((known @ Speaks::Mixlet { .. }, _)), Speaks::Plain) => *known,
             _ => speaks,
         };
-        if let Some((_, since)) = self.known.insert(from.clone(), (speaks, now)) {
+        let before = self.known.insert(from.clone(), (speaks, now));
+        if let Some((_, since)) = before {
             self.quiet.remove(&(since, from.clone()));
         }
         self.quiet.insert((now, from.clone()));
@@ -51,6 +52,7 @@ impl Peers {
         {
             self.known.remove(&quietest);
         }
+        (before.map(|(before, _)| before) != Some(speaks)).then_some(speaks)
     }
 
     /// What is known of it, if anything.
