@@ -4,6 +4,7 @@ import { MixError, fromWire, mixError } from './errors.js';
 import { Inbox } from './inbox.js';
 import { toBody } from './body.js';
 import { limits } from './limits.js';
+import { Listeners } from './listeners.js';
 import {
   checkBoolean,
   checkCall,
@@ -21,6 +22,7 @@ import { privacyReport } from './privacy.js';
 import type { ClientState, GatewayData, TrafficSettings, WorkerEvent } from './protocol.js';
 import { Received } from './received.js';
 import { Session, openOptions, wasmSource } from './session.js';
+import { statsStream } from './stats.js';
 import { missingFeatures } from './support.js';
 import type {
   CallOptions,
@@ -38,6 +40,7 @@ import type {
   SendOptions,
   SentMessage,
   StatsOptions,
+  StatsStreamOptions,
   TrafficControl,
   Undelivered,
 } from './types.js';
@@ -56,12 +59,17 @@ export class MixClient extends EventTarget {
   /** How much leaves and how long it is held; may be changed at any time. mixlet never changes it by itself. */
   readonly traffic: TrafficControl;
   readonly #options: CheckedOptions;
-  readonly #outgoing = new Outgoing((undelivered, to) => this.#onUndelivered(undelivered, to));
+  readonly #outgoing = new Outgoing({
+    onUndelivered: (undelivered, to) => this.#onUndelivered(undelivered, to),
+    onRetransmit: (retransmit) => this.#emit('retransmit', retransmit),
+  });
+  readonly #listeners = new Listeners((type) => this.#onListeners(type));
   readonly #inbox = new Inbox<ReceivedMessage>(({ reason, message }) =>
     this.#emit('overflow', { reason, from: message.from, messages: 1, bytes: message.data.byteLength }),
   );
-  /** When a sender's reply blocks came last, for those that can be answered. */
-  readonly #replyable = new Map<string, number>();
+  /** The senders that can be answered, those that wrote first in front. */
+  readonly #replyable = new Set<string>();
+  #statsTimer: ReturnType<typeof setInterval> | undefined;
   #traffic: Readonly<TrafficSettings>;
   #state: ClientState = 'idle';
   #address: MixAddress | null = null;
@@ -190,6 +198,14 @@ export class MixClient extends EventTarget {
     return { ...stats, at: new Date(), state: this.#state };
   }
 
+  /**
+   * The counters now and then: the first when the client is connected. It ends when the client closes or the signal
+   * aborts. Throws `MixError` `config-invalid`.
+   */
+  statsStream(options: StatsStreamOptions = {}): AsyncIterableIterator<MixStats> {
+    return statsStream(this, options);
+  }
+
   /** What the settings now in use show to whom, and what they cost. */
   privacyReport(): PrivacyReport {
     return privacyReport({ ...this.#options, ...this.#traffic });
@@ -211,6 +227,7 @@ export class MixClient extends EventTarget {
     options?: boolean | AddEventListenerOptions,
   ): void {
     super.addEventListener(type, listener, options);
+    this.#listeners.add(type, listener, options);
     if (type === 'message' && listener) this.#inbox.listen((message) => this.#emit('message', message));
   }
 
@@ -230,6 +247,7 @@ export class MixClient extends EventTarget {
     options?: boolean | EventListenerOptions,
   ): void {
     super.removeEventListener(type, listener, options);
+    this.#listeners.remove(type, listener, options);
   }
 
   async #connect(attempt: Attempt): Promise<void> {
@@ -280,6 +298,8 @@ export class MixClient extends EventTarget {
     globalThis.addEventListener?.('pagehide', this.#onPageHide);
     // Set while connecting: before the first message. It can only fail by the end of the session, which is told anyway.
     if (traffic !== this.#traffic) session.rpc.request('traffic', { traffic: this.#traffic }).catch(() => {});
+    if (this.#listeners.has('retransmit') || this.#listeners.has('surbs')) this.#tellListening();
+    this.#timeStats();
     this.#outgoing.attach(session.rpc);
     this.#setState(attempt.reportedState ?? 'ready');
     return address;
@@ -332,6 +352,7 @@ export class MixClient extends EventTarget {
     globalThis.removeEventListener?.('online', this.#onOnline);
     globalThis.removeEventListener?.('pagehide', this.#onPageHide);
     this.#replyable.clear();
+    clearInterval(this.#statsTimer);
     this.#outgoing.failAll(undelivered);
     this.#inbox.end();
   }
@@ -375,12 +396,17 @@ export class MixClient extends EventTarget {
         this.#onWorkerState(event.state, event.error && fromWire(event.error));
         break;
       case 'sent':
+      case 'fragments':
       case 'delivered':
       case 'undelivered':
         this.#outgoing.handle(event);
         break;
       case 'received':
         this.#onReceived(event.body, event.tag as ReplyTag | null, event.canReply);
+        break;
+      case 'surbs':
+        this.#setReplyable(event.tag, event.canReply);
+        this.#emit('surbs', { from: event.tag as ReplyTag, held: event.held });
         break;
       case 'overflow': {
         const { reason, from = null, messages, bytes } = event;
@@ -413,13 +439,15 @@ export class MixClient extends EventTarget {
   }
 
   #onReceived(body: Uint8Array, tag: ReplyTag | null, canReply: boolean): void {
-    if (tag !== null) {
-      this.#replyable.delete(tag);
-      if (canReply) this.#replyable.set(tag, Date.now());
-      const [oldest] = this.#replyable.keys();
-      if (this.#replyable.size > limits.watchedTags && oldest !== undefined) this.#replyable.delete(oldest);
-    }
+    if (tag !== null) this.#setReplyable(tag, canReply);
     this.#inbox.push(new Received(String(++this.#received), body, tag, this.#replier));
+  }
+
+  #setReplyable(tag: string, canReply: boolean): void {
+    this.#replyable.delete(tag);
+    if (canReply) this.#replyable.add(tag);
+    const [oldest] = this.#replyable;
+    if (this.#replyable.size > limits.watchedTags && oldest !== undefined) this.#replyable.delete(oldest);
   }
 
   #onUndelivered(undelivered: Undelivered, to: string): void {
@@ -428,12 +456,38 @@ export class MixClient extends EventTarget {
   }
 
   readonly #replier = {
-    canReply: (tag: ReplyTag) => Date.now() - (this.#replyable.get(tag) ?? -Infinity) < limits.repliesMs,
+    canReply: (tag: ReplyTag) => this.#replyable.has(tag),
     reply: (tag: ReplyTag | null, data: MixData, options?: SendOptions) => {
       if (tag !== null) return this.send(tag, data, options);
       toBody(data);
       return this.#outgoing.refuse('', mixError('no-surbs', noTagAdvice));
     },
+  };
+
+  #onListeners(type: string): void {
+    if (type === 'retransmit' || type === 'surbs') this.#tellListening();
+    if (type === 'stats') this.#timeStats();
+  }
+
+  /** What is costly to tell is told only as long as somebody listens. */
+  #tellListening(): void {
+    const [retransmissions, surbs] = [this.#listeners.has('retransmit'), this.#listeners.has('surbs')];
+    this.#session?.rpc.notify({ op: 'listen', retransmissions, surbs });
+  }
+
+  #timeStats(): void {
+    clearInterval(this.#statsTimer);
+    if (!this.#session || !this.#listeners.has('stats')) return;
+    this.#statsTimer = setInterval(this.#emitStats, limits.statsEventMs);
+  }
+
+  readonly #emitStats = (): void => {
+    this.stats().then(
+      (stats) => this.#emit('stats', stats),
+      () => {
+        // The client is closing, or the worker is busy; the next one tells.
+      },
+    );
   };
 
   readonly #onOnline = (): void => this.#session?.rpc.notify({ op: 'online' });
@@ -451,6 +505,7 @@ export class MixClient extends EventTarget {
   }
 
   #emit<K extends keyof MixClientEventMap>(type: K, detail: MixClientEventMap[K]['detail']): void {
+    this.#listeners.raised(type);
     this.dispatchEvent(new CustomEvent(type, { detail }));
   }
 }

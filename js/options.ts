@@ -61,7 +61,7 @@ export function checkClientOptions(options: MixClientOptions): CheckedOptions {
 }
 
 /** Throws `MixError` `config-invalid`. */
-export function checkSendOptions(options: SendOptions): SendSettings {
+export function checkSendOptions(options: SendOptions): Omit<SendSettings, 'watched'> {
   checkKeys('send', options, ['signal', 'timeoutMs', 'priority', 'replies', 'reliable']);
   const { timeoutMs, priority = 'normal', replies = 'auto', reliable = true } = options;
   const priorities = { high: 0, normal: 1, bulk: 2 } as const;
@@ -190,7 +190,8 @@ function checkWasm(wasm: unknown): MixClientOptions['wasm'] {
   return wasm;
 }
 
-function checkNumber(name: string, value: unknown, min: number, max: number, whole = false): number {
+/** The number. Throws `MixError` `config-invalid`. */
+export function checkNumber(name: string, value: unknown, min: number, max: number, whole = false): number {
   const fits = typeof value === 'number' && value >= min && value <= max && (!whole || Number.isInteger(value));
   if (!fits) throw invalid(`${name} must be a ${whole ? 'whole ' : ''}number from ${min} to ${max}`);
   return value;

@@ -84,6 +84,8 @@ export interface SendSettings {
   reliable: boolean;
   /** 0 high, 1 normal, 2 bulk. */
   priority: 0 | 1 | 2;
+  /** How far it comes is told by `fragments` events, as after `watch`. */
+  watched: boolean;
 }
 
 /** Where the wasm comes from. Bytes are transferred, a module is cloned. */
@@ -142,6 +144,20 @@ export interface CloseRequest {
 export interface OnlineNotice {
   op: 'online';
 }
+/** Tell how far a message comes, or do so no more. An unknown or finished message is fine. No answer. */
+export interface WatchNotice {
+  op: 'watch';
+  message: number;
+  watched: boolean;
+}
+/** What is told only when somebody listens; nothing of it is in the beginning. No answer. */
+export interface ListenNotice {
+  op: 'listen';
+  /** `fragments` events of every message of which something went again. */
+  retransmissions: boolean;
+  /** A `surbs` event for every change, not only when a peer can be answered or not any more. */
+  surbs: boolean;
+}
 
 export type Request =
   | OpenRequest
@@ -152,7 +168,8 @@ export type Request =
   | TopologyRequest
   | GatewaysRequest
   | CloseRequest;
-export type PageMessage = Request | OnlineNotice;
+export type Notice = OnlineNotice | WatchNotice | ListenNotice;
+export type PageMessage = Request | Notice;
 export type Op = Request['op'];
 
 /** What each request is answered with. */
@@ -210,6 +227,10 @@ export type WorkerEvent =
   /** Every fragment was acknowledged by the recipient's gateway. */
   | { event: 'delivered'; message: number; roundTripMs: number; retransmissions: number }
   | { event: 'undelivered'; message: number; error: WireError; acked: number; total: number; retransmissions?: number }
+  /** How far a message has come, at most ten times a second. */
+  | { event: 'fragments'; message: number; sent: number; acked: number; total: number; retransmissions: number }
+  /** How many SURBs are held of a peer, and whether it can be answered; at most ten times a second. */
+  | { event: 'surbs'; tag: string; held: number; canReply: boolean }
   /** `tag`: the reply tag in base58. The buffer of `body` is transferred. */
   | { event: 'received'; body: Uint8Array; tag: string | null; canReply: boolean }
   /** Something was dropped for lack of room. */

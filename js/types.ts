@@ -121,6 +121,13 @@ export interface CallOptions {
 }
 export type StatsOptions = CallOptions;
 
+export interface StatsStreamOptions {
+  /** Time between two values, at least 100. Default 1,000. */
+  everyMs?: number | undefined;
+  /** Ends it. */
+  signal?: AbortSignal | undefined;
+}
+
 export interface SendOptions {
   signal?: AbortSignal | undefined;
   /** Time with the link up. Default: 15 minutes and what the fragments need at the present pace; 0: none. */
@@ -144,6 +151,11 @@ export interface SentMessage {
   readonly sent: Promise<void>;
   /** Every fragment reached the recipient's gateway, also if the recipient is away. Not: read. */
   readonly delivered: Promise<Delivery>;
+  /**
+   * How far it has come, at most ten times a second; who reads slowly gets the latest. Ends with the message, after
+   * what was last so. Nothing is told before the message is cut into fragments, which is when its turn comes.
+   */
+  progress(): AsyncIterableIterator<SendProgress>;
   /** Drops what was not sealed yet. What is still open rejects with `reason`, by default an `AbortError`. */
   cancel(reason?: unknown): void;
 }
@@ -156,13 +168,22 @@ export interface Delivery {
   retransmissions: number;
 }
 
+export interface SendProgress {
+  /** Fragments that have left at least once. */
+  fragmentsSent: number;
+  fragmentsAcked: number;
+  fragmentsTotal: number;
+  /** Fragments that went again. */
+  retransmissions: number;
+}
+
 export interface ReceivedMessage {
   readonly id: string;
   readonly data: Uint8Array;
   readonly receivedAt: Date;
   /** For answering; the same for all messages of one sender until it starts anew. `null`: cannot be answered. */
   readonly from: ReplyTag | null;
-  /** Live: becomes false when no SURB is left or they have expired. */
+  /** Live: false when no SURB is left and none is on its way, or they have expired. */
   readonly canReply: boolean;
   /** The bytes as UTF-8; what is not UTF-8 becomes U+FFFD. */
   text(): string;
@@ -223,6 +244,22 @@ export interface Undelivered {
   fragmentsTotal: number;
 }
 
+/** Fragments of a message went again, as their acks did not come. At most ten times a second for each message. */
+export interface Retransmit {
+  /** Of the message. */
+  id: string;
+  /** How many since the last such event. */
+  fragments: number;
+  /** How many in all. */
+  retransmissions: number;
+}
+
+/** How many reply blocks (SURBs) are held of a sender. */
+export interface SurbStock {
+  from: ReplyTag;
+  held: number;
+}
+
 /** Something was dropped for lack of room. */
 export interface Overflow {
   /** `kept`: nobody listened; `iterator`: a slow one; others come from the engine. */
@@ -239,6 +276,11 @@ export interface MixClientEventMap {
   progress: CustomEvent<ConnectProgress>;
   undelivered: CustomEvent<Undelivered>;
   overflow: CustomEvent<Overflow>;
+  retransmit: CustomEvent<Retransmit>;
+  /** What is held of a sender's reply blocks has changed; at most ten times a second for each. */
+  surbs: CustomEvent<SurbStock>;
+  /** Each second while connected, as long as somebody listens. */
+  stats: CustomEvent<MixStats>;
   /** A failure that belongs to no call. */
   error: CustomEvent<MixError>;
 }

@@ -20,7 +20,7 @@ impl<P: PacketFormat> Engine<P> {
     /// every step of a simulation.
     ///
     /// What is not listed is emptied by the driver after each call: frames of control, requests and events.
-    pub fn bounds(&self) -> [Bound; 13] {
+    pub fn bounds(&self) -> [Bound; 14] {
         let bound = |name, len, limit| Bound { name, len, limit };
         let answers = limits::SURBS_ANSWERING_MAX as usize;
         [
@@ -30,6 +30,7 @@ impl<P: PacketFormat> Engine<P> {
             bound("outgoing frames", self.outgoing.len(), limits::OUTGOING_COUNT_MAX),
             bound("SURBs made ahead", self.ready_surbs.len(), limits::SURBS_READY_COUNT),
             bound("peers", self.replies.peer_count(), limits::PEERS_COUNT_MAX),
+            bound("peers with news", self.replies.news_count(), limits::SURB_NEWS_COUNT_MAX),
             bound("SURBs held", self.replies.held(), limits::SURBS_HELD_MAX),
             bound("conversations", self.conversations.count(), limits::CONVERSATIONS_COUNT_MAX),
             bound("reply keys", self.conversations.key_count(), limits::REPLY_KEYS_COUNT_MAX),

@@ -39,6 +39,8 @@ impl<P: PacketFormat> Engine<P> {
                     }
                     if acked.complete {
                         self.delivered(acked.key, acked.round_trip);
+                    } else {
+                        self.note_progress(acked.key, false, now);
                     }
                 }
                 None => self.stats.dropped.ack += 1,
@@ -102,6 +104,7 @@ impl<P: PacketFormat> Engine<P> {
                 }
                 self.surbs_came(tag, now);
                 if let Some(body) = body {
+                    self.replies.told(&tag);
                     self.events.push_back(Event::Received { body, tag: Some(tag) });
                 }
             }

@@ -174,7 +174,7 @@ impl<P: PacketFormat> Engine<P> {
     }
 
     fn end_rotation(&mut self, ended: Option<RotationTag>) {
-        self.stats.dropped.surb += u64::from(self.replies.end_rotation(ended));
+        self.stats.dropped.surb += u64::from(self.replies.end_rotation(ended, self.now));
         // Who waits for a SURB that was dropped asks anew, or is told that there is none.
         self.outbound.unpark_all(0);
     }

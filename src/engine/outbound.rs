@@ -120,6 +120,7 @@ impl Outbound {
             kind,
             stage,
             reliable,
+            watched: false,
             parked: None,
             routeless: 0,
             surbs_until: 0,

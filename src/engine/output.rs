@@ -144,6 +144,19 @@ pub enum Event {
         /// How far it had come.
         phase: Phase,
     },
+    /// How far a message has come that is watched, or of which something went again. Told now and then.
+    Fragments {
+        /// Which message.
+        id: MessageId,
+        /// Fragments that have left at least once.
+        sent: u32,
+        /// Fragments acknowledged.
+        acked: u32,
+        /// Fragments in all.
+        total: u32,
+        /// Fragments that went again.
+        retransmissions: u32,
+    },
     /// Something was dropped for lack of room.
     Overflow {
         /// What was full.
@@ -186,6 +199,16 @@ pub enum Event {
         /// Why, when it got worse.
         code: Option<Code>,
     },
+    /// A peer can be answered now, or not any more; where it is listened for, also every other change of what is held.
+    /// Told now and then. That a message came with SURBs is not told beside [`Event::Received`].
+    Surbs {
+        /// Whose.
+        tag: SenderTag,
+        /// How many are held.
+        held: u32,
+        /// Whether a reply would be accepted.
+        can_answer: bool,
+    },
     /// The message will not be tried any more. It may have arrived all the same: acks can be lost.
     Undelivered {
         /// Which message.
@@ -201,6 +224,15 @@ pub enum Event {
         /// Fragments that went again.
         retransmissions: u32,
     },
+}
+
+/// What is told only when somebody listens.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Listening {
+    /// [`Event::Fragments`] of every message of which a fragment went again.
+    pub retransmissions: bool,
+    /// Every change of what is held of a peer's SURBs.
+    pub surbs: bool,
 }
 
 /// What was full when something was dropped.

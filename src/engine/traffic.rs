@@ -210,6 +210,7 @@ impl<P: PacketFormat> Engine<P> {
             (true, true) => self.stats.sent.reply += 1,
             (true, false) => self.stats.sent.real += 1,
         }
+        self.note_progress(inside.key.message, !first, now);
         if first
             && progress.all_sent
             && let Some(id) = self.outbound.message(inside.key.message).and_then(|message| message.id)

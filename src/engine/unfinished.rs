@@ -81,6 +81,8 @@ pub(super) struct Message {
     pub(super) kind: Kind,
     pub(super) stage: Stage,
     pub(super) reliable: bool,
+    /// Somebody follows how far it comes.
+    pub(super) watched: bool,
     pub(super) parked: Option<Parked>,
     /// How many newer topologies had no route either.
     pub(super) routeless: u32,
@@ -147,6 +149,7 @@ pub(super) struct FragmentState {
 /// How far a message has come.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Progress {
+    pub(super) sent: u32,
     pub(super) acked: u32,
     pub(super) total: u32,
     pub(super) retransmissions: u32,
@@ -157,6 +160,7 @@ impl Message {
     pub(super) fn progress(&self) -> Progress {
         let count = |count: usize| u32::try_from(count).unwrap_or(u32::MAX);
         Progress {
+            sent: count(self.sent),
             acked: count(self.acked),
             total: count(self.fragments.len()),
             retransmissions: self.retransmissions,

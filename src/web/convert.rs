@@ -13,8 +13,8 @@ use js_sys::{Array, Function, JSON, Object, Reflect, Uint8Array};
 use wasm_bindgen::{JsCast, JsValue};
 
 use crate::engine::{
-    Code, Config, Event, MessageId, Overflow, Phase, Priority, Recipient, Reconnect, Replies, SendError, SendOptions,
-    Stats, Traffic,
+    Code, Config, Event, Listening, MessageId, Overflow, Phase, Priority, Recipient, Reconnect, Replies, SendError,
+    SendOptions, Stats, Traffic,
 };
 use crate::json::{self, Value};
 use crate::message::{Address, GatewayId, SenderTag};
@@ -47,6 +47,11 @@ pub enum Command {
     Gateways {
         /// To answer to.
         id: RequestId,
+    },
+    /// From now on this is told.
+    Listen {
+        /// What.
+        listening: Listening,
     },
     /// The browser says that the network is back.
     Online,
@@ -81,6 +86,13 @@ pub enum Command {
         /// To these settings.
         traffic: Traffic,
     },
+    /// Tell how far a message comes, or do so no more.
+    Watch {
+        /// Which message.
+        message: MessageId,
+        /// Tell.
+        watched: bool,
+    },
 }
 
 /// A message on its way out.
@@ -93,6 +105,8 @@ pub struct Outgoing {
     pub body: Vec<u8>,
     /// How it is sent.
     pub options: SendOptions,
+    /// It is told how far it comes.
+    pub watched: bool,
 }
 
 /// What `open` says, checked.
@@ -130,11 +144,27 @@ impl Command {
     /// What to answer, and to which request where that could be read.
     pub fn from_js(message: &JsValue) -> Result<Self, (Option<RequestId>, Failure)> {
         let op = text(message, "op").map_err(|failure| (None, failure))?;
-        if op == "online" {
-            return Ok(Self::Online);
+        if let Some(notice) = Self::notice(&op, message) {
+            return notice.map_err(|failure| (None, failure));
         }
         let id = number(message, "id").map(RequestId).map_err(|failure| (None, failure))?;
         Self::request(&op, id, message).map_err(|failure| (Some(id), failure))
+    }
+
+    /// What has no answer; `None` where it has one.
+    fn notice(op: &str, message: &JsValue) -> Option<Result<Self, Failure>> {
+        let listen = || {
+            let listening =
+                Listening { retransmissions: flag(message, "retransmissions")?, surbs: flag(message, "surbs")? };
+            Ok(Self::Listen { listening })
+        };
+        let watch = || Ok(Self::Watch { message: message_id(message)?, watched: flag(message, "watched")? });
+        match op {
+            "listen" => Some(listen()),
+            "online" => Some(Ok(Self::Online)),
+            "watch" => Some(watch()),
+            _ => None,
+        }
     }
 
     fn request(op: &str, id: RequestId, message: &JsValue) -> Result<Self, Failure> {
@@ -158,7 +188,7 @@ impl Command {
     /// The request to answer, if it wants an answer.
     pub fn id(&self) -> Option<RequestId> {
         match self {
-            Self::Online => None,
+            Self::Listen { .. } | Self::Online | Self::Watch { .. } => None,
             Self::Cancel { id, .. }
             | Self::Close { id, .. }
             | Self::Gateways { id }
@@ -181,6 +211,7 @@ impl Outgoing {
             to: recipient(&text(message, "to")?)?,
             body: body.to_vec(),
             options: send_options(&options)?,
+            watched: flag(&options, "watched")?,
         })
     }
 }
@@ -343,7 +374,7 @@ impl Post {
         self.plain("progress", &fields);
     }
 
-    /// Passes news of the engine on. `can_reply` says whether SURBs are held for a tag.
+    /// Passes news of the engine on. `can_reply` says whether a tag can be answered.
     pub fn event(&self, event: Event, can_reply: impl Fn(&SenderTag) -> bool) {
         let message = |id: MessageId| ("message", Value::Unsigned(id.0));
         let count = |name: &'static str, count: u32| (name, Value::Unsigned(count.into()));
@@ -354,6 +385,16 @@ impl Post {
                 "delivered",
                 &[message(id), ("roundTripMs", millis(round_trip)), count("retransmissions", retransmissions)],
             ),
+            Event::Fragments { id, sent, acked, total, retransmissions } => {
+                let fields = [
+                    message(id),
+                    count("sent", sent),
+                    count("acked", acked),
+                    count("total", total),
+                    count("retransmissions", retransmissions),
+                ];
+                self.plain("fragments", &fields);
+            }
             Event::Overflow { what, count: messages, bytes } => {
                 let reason = match what {
                     Overflow::Surbs => "surbs",
@@ -373,6 +414,12 @@ impl Post {
                     Some(error) => self.plain("state", &[state, ("error", Value::Json(&error))]),
                     None => self.plain("state", &[state]),
                 }
+            }
+            Event::Surbs { tag, held, can_answer } => {
+                let tag = tag.to_string();
+                let fields =
+                    [("tag", Value::Text(&tag)), count("held", held), ("canReply", Value::Boolean(can_answer))];
+                self.plain("surbs", &fields);
             }
             Event::Undelivered { id, code, phase, acked, total, retransmissions } => {
                 let error = Failure::new(code).during(phase).to_json();
@@ -695,6 +742,6 @@ const OPEN_FIELDS: &[&str] = &[
     "askForMore",
 ];
 const RECONNECT_FIELDS: &[&str] = &["minMs", "maxMs", "maxAttempts"];
-const SEND_FIELDS: &[&str] = &["timeoutMs", "replies", "reliable", "priority"];
+const SEND_FIELDS: &[&str] = &["timeoutMs", "replies", "reliable", "priority", "watched"];
 /// The greatest whole number that a JavaScript number holds exactly.
 const WHOLE_MAX: f64 = 9_007_199_254_740_991.0;

@@ -203,6 +203,7 @@ impl Driver {
                 let answer = self.engine.topology().map(|topology| convert::gateways(topology, self.secure_page));
                 self.answer(id, answer);
             }
+            Command::Listen { listening } => self.engine.listen(listening),
             Command::Online => self.engine.handle_online(now),
             Command::Open { id, .. } => self.post.answer(id, Err(convert::invalid("the client is open".into()))),
             Command::Send { id, .. } if self.closing.is_some() => {
@@ -227,6 +228,10 @@ impl Driver {
                 Ok(()) => self.post.done(id),
                 Err(error) => self.post.answer(id, Err(convert::invalid(error.to_string()))),
             },
+            Command::Watch { message, watched } => match self.waiting.get_mut(message) {
+                Some(outgoing) => outgoing.watched = watched,
+                None => self.engine.watch(message, watched, now),
+            },
         }
     }
 
@@ -237,9 +242,13 @@ impl Driver {
 
     /// Gives a message to the engine and answers, or gives it back when there is no room.
     fn try_send(&mut self, id: RequestId, outgoing: Outgoing) -> Option<Outgoing> {
-        let Outgoing { message, to, body, options } = &outgoing;
-        match self.engine.send(*message, to, body, options, self.clock.now()) {
-            Ok(()) => self.post.done(id),
+        let Outgoing { message, to, body, options, watched } = &outgoing;
+        let now = self.clock.now();
+        match self.engine.send(*message, to, body, options, now) {
+            Ok(()) => {
+                self.engine.watch(*message, *watched, now);
+                self.post.done(id);
+            }
             Err(SendError::QueueFull) => return Some(outgoing),
             Err(error) => self.post.answer(id, Err(Failure::from(error))),
         }
@@ -349,7 +358,7 @@ impl Driver {
                 self.waiting.has_room();
                 self.post.event(Event::Room, |_| false);
             }
-            event => self.post.event(event, |tag| self.engine.surbs_of(tag) > 0),
+            event => self.post.event(event, |tag| self.engine.can_answer(tag)),
         }
     }
 
