@@ -269,7 +269,7 @@ impl<P: PacketFormat> Engine<P> {
         }
         let deadline = match options.timeout {
             _ if options.no_deadline => None,
-            Some(timeout) => Some(Deadline::Wall(now + timeout)),
+            Some(timeout) => Some(Deadline { at: self.link_time(now) + timeout, by_pace: false }),
             None => self.default_deadline(len, now),
         };
         if let Target::Tag(tag) = &target {
@@ -417,7 +417,7 @@ impl<P: PacketFormat> Engine<P> {
             main,
             self.pacing.next(Stream::Cover),
             acks,
-            self.outbound.next_message_deadline(up),
+            self.outbound.next_message_deadline().filter(|_| up),
             peers,
             self.link.next_timeout(self.silence()),
             self.directory.due(),
@@ -507,9 +507,12 @@ impl<P: PacketFormat> Engine<P> {
     fn default_deadline(&self, len: usize, now: Instant) -> Option<Deadline> {
         let fragments = self.outbound.waiting_fragments() + len / FRAGMENT_COST + 1;
         let pace = self.config.traffic.slot * u32::try_from(fragments).unwrap_or(u32::MAX);
-        // While the clocks stand still, what has passed already must not count.
-        let from = self.frozen_since.unwrap_or(now);
-        Some(Deadline::Link(from + limits::MESSAGE_TIME + pace))
+        Some(Deadline { at: self.link_time(now) + limits::MESSAGE_TIME + pace, by_pace: true })
+    }
+
+    /// Now, as messages count it: while their clocks stand still, what has passed already must not count.
+    fn link_time(&self, now: Instant) -> Instant {
+        self.frozen_since.unwrap_or(now)
     }
 
     fn miss_acks(&mut self, now: Instant) {
@@ -526,7 +529,7 @@ impl<P: PacketFormat> Engine<P> {
 
     fn expire(&mut self, now: Instant) {
         let up = self.session.is_some();
-        while let Some(key) = self.outbound.overdue(up, now) {
+        while let Some(key) = self.outbound.overdue(now).filter(|_| up) {
             let phase = match self.outbound.message(key) {
                 Some(message) if message.parked == Some(Parked::NoSurbs) => Phase::Peer,
                 Some(message) if message.progress().all_sent => Phase::Network,

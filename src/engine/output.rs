@@ -324,8 +324,8 @@ pub enum Recipient {
 /// How a message is sent.
 #[derive(Clone, Copy, Debug)]
 pub struct SendOptions {
-    /// Given up after this much time; `None`: 15 minutes of time with the link up, and what the fragments need at
-    /// the present pace.
+    /// Given up after this much time with the link up; `None`: 15 minutes, and what the fragments need at the present
+    /// pace.
     pub timeout: Option<Duration>,
     /// Never give up, whatever `timeout` says.
     pub no_deadline: bool,

@@ -128,12 +128,12 @@ impl NewMessage {
     }
 }
 
-/// Until when a message is tried.
+/// Until when a message is tried, in time with the link up.
 #[derive(Clone, Copy, Debug)]
-pub(super) enum Deadline {
-    /// Stands still while the link is down.
-    Link(Instant),
-    Wall(Instant),
+pub(super) struct Deadline {
+    pub(super) at: Instant,
+    /// Reckoned from the pace, so it moves with it; else the user has named it.
+    pub(super) by_pace: bool,
 }
 
 #[derive(Clone, Copy, Default)]
