@@ -17,6 +17,7 @@ import {
   checkTimeout,
 } from './options.js';
 import type { CheckedOptions } from './options.js';
+import { Network, gatewayInfo, topologyInfo } from './network.js';
 import { Outgoing } from './outgoing.js';
 import { privacyReport } from './privacy.js';
 import type { ClientState, GatewayData, TrafficSettings, WorkerEvent } from './protocol.js';
@@ -34,6 +35,7 @@ import type {
   MixClientOptions,
   MixData,
   MixStats,
+  NetworkView,
   PrivacyReport,
   ReceivedMessage,
   ReplyTag,
@@ -58,6 +60,8 @@ type Listener<K extends keyof MixClientEventMap> =
 export class MixClient extends EventTarget {
   /** How much leaves and how long it is held; may be changed at any time. mixlet never changes it by itself. */
   readonly traffic: TrafficControl;
+  /** The network as this client sees it. */
+  readonly network: NetworkView = new Network(() => this.#connected().rpc);
   readonly #options: CheckedOptions;
   readonly #outgoing = new Outgoing({
     onUndelivered: (undelivered, to) => this.#onUndelivered(undelivered, to),
@@ -192,9 +196,7 @@ export class MixClient extends EventTarget {
   /** What was counted since `connect`. Before it rejects with `not-connected`, after `close` with `closed`. */
   async stats(options: StatsOptions = {}): Promise<MixStats> {
     const bounds = checkCall('stats', options, limits.statsTimeoutMs);
-    if (this.#state === 'closed') throw mixError('closed');
-    if (!this.#session) throw mixError('not-connected');
-    const stats = await bounded(this.#session.rpc.request('stats', {}), bounds);
+    const stats = await bounded(this.#connected().rpc.request('stats', {}), bounds);
     return { ...stats, at: new Date(), state: this.#state };
   }
 
@@ -250,6 +252,35 @@ export class MixClient extends EventTarget {
     this.#listeners.remove(type, listener, options);
   }
 
+  /** The connection to the worker. Throws `MixError` `closed` or `not-connected`. */
+  #connected(): Session {
+    if (this.#state === 'closed') throw mixError('closed');
+    if (!this.#session) throw mixError('not-connected');
+    return this.#session;
+  }
+
+  #setGateway(address: MixAddress, data: GatewayData | undefined): void {
+    const previous = this.#gateway;
+    this.#address = address;
+    this.#gateway = data ? gatewayInfo(data) : null;
+    const gateway = this.#gateway;
+    if (gateway && gateway.id !== previous?.id) this.#emit('gatewaychange', { gateway, previous, address });
+  }
+
+  /** Asks the application which gateway a new client is to have. What it does wrong ends the attempt. */
+  async #chooseGateway(attempt: Attempt, gateways: GatewayData[]): Promise<void> {
+    const refuse = (what: string, cause?: unknown) =>
+      attempt.abort(mixError('config-invalid', `gateway.select ${what}`, { phase: 'gateway', cause }));
+    try {
+      const chosen = await this.#options.chooseGateway?.(gateways.map(gatewayInfo));
+      const id = gateways.find((gateway) => gateway.id === chosen?.id)?.id;
+      if (id === undefined) refuse('must return one of the gateways it was given.');
+      else attempt.session?.rpc.notify({ op: 'choose', gatewayId: id });
+    } catch (cause) {
+      refuse('has thrown. See the cause.', cause);
+    }
+  }
+
   async #connect(attempt: Attempt): Promise<void> {
     const { signal, timeoutMs } = attempt;
     try {
@@ -291,8 +322,7 @@ export class MixClient extends EventTarget {
   #begin(attempt: Attempt, { session, address, gateway, traffic }: Opened): MixAddress {
     this.#session = session;
     this.#attempt = null;
-    this.#address = address;
-    this.#gateway = gateway ? gatewayInfo(gateway) : null;
+    this.#setGateway(address, gateway);
     attempt.succeed();
     globalThis.addEventListener?.('online', this.#onOnline);
     globalThis.addEventListener?.('pagehide', this.#onPageHide);
@@ -403,6 +433,18 @@ export class MixClient extends EventTarget {
         break;
       case 'received':
         this.#onReceived(event.body, event.tag as ReplyTag | null, event.canReply);
+        break;
+      case 'choose-gateway':
+        if (this.#attempt) void this.#chooseGateway(this.#attempt, event.gateways);
+        break;
+      case 'topology':
+        this.#emit('topology', topologyInfo(event.topology));
+        break;
+      case 'packets':
+        this.#emit(
+          'packet',
+          event.packets.map((packet) => ({ ...packet, at: new Date(packet.at) })),
+        );
         break;
       case 'surbs':
         this.#setReplyable(event.tag, event.canReply);
@@ -536,10 +578,6 @@ function checkSupport(options: CheckedOptions): void {
     ? 'Serve the page over https or from localhost.'
     : 'Use a current browser.';
   throw mixError('unsupported-runtime', `Missing here: ${missing.join(', ')}. ${advice}`, { phase: 'engine' });
-}
-
-function gatewayInfo({ id, url, host, secure, performance, usable, why }: GatewayData): GatewayInfo {
-  return { id, url, host, secure, performance, usable, ...(why === undefined ? {} : { why }) };
 }
 
 const noTagAdvice = 'This message came without reply blocks, so it cannot be answered. Its sender has to attach some.';

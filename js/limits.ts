@@ -27,6 +27,13 @@ export const limits = /* @__PURE__ */ Object.freeze({
   statsEveryMs: 100,
   statsEventMs: 1_000,
   trafficTimeoutMs: 5_000,
+  /** `network.topology` and `network.gateways`; the latter with `measure`. */
+  networkTimeoutMs: 5_000,
+  measureTimeoutMs: 15_000,
+  /** Gateways that are measured at once, how often each, and how long one may take to answer. */
+  measuredAtOnce: 8,
+  measurements: 3,
+  measurementMs: 5_000,
   /** A worker that does not answer `close` is stopped so long after the deadline it was given. */
   closeGraceMs: 1_000,
   /** A profile's lock may linger for so long after its page was reloaded. */

@@ -1,11 +1,19 @@
 import { mixError } from './errors.js';
 import { limits } from './limits.js';
 import type { OpenOptions, SendSettings } from './protocol.js';
-import type { CallOptions, MixClientOptions, PrivacyParams, PrivacyProfile, SendOptions } from './types.js';
+import type {
+  CallOptions,
+  GatewayChooser,
+  MixClientOptions,
+  PrivacyParams,
+  PrivacyProfile,
+  SendOptions,
+} from './types.js';
 import type { Bounds } from './wait.js';
 
-/** The options with everything filled in, ready for the worker; `wasm` and `worker` stay with the page. */
-export type CheckedOptions = Omit<OpenOptions, 'securePage'> & Readonly<Pick<MixClientOptions, 'wasm' | 'worker'>>;
+/** The options with everything filled in, ready for the worker; what `OpenOptions` lacks stays with the page. */
+export type CheckedOptions = Omit<OpenOptions, 'securePage'> &
+  Readonly<Pick<MixClientOptions, 'wasm' | 'worker'>> & { chooseGateway: GatewayChooser | undefined };
 
 /** Slot, loop cover, delay at each node for messages and for acks. `balanced` is what Nym's own clients do. */
 const profiles: Readonly<Record<PrivacyProfile, PrivacyParams>> = {
@@ -30,19 +38,30 @@ export function checkClientOptions(options: MixClientOptions): CheckedOptions {
     'privacy',
     'reconnect',
     'askForMore',
+    'trace',
     'wasm',
     'worker',
   ]);
-  const { profile = 'default', storage = 'indexeddb', privacy = 'balanced', askForMore = true } = options;
+  const {
+    profile = 'default',
+    storage = 'indexeddb',
+    privacy = 'balanced',
+    askForMore = true,
+    trace = false,
+  } = options;
   const { directories, topology, refreshMs, minPerformance } = checkNetwork(options.network);
   if (typeof profile !== 'string' || !isName(profile)) {
     throw invalid(`profile must be 1 to ${limits.profileLength} visible characters`);
   }
   if (storage !== 'indexeddb' && storage !== 'memory') throw invalid("storage must be 'indexeddb' or 'memory'");
   checkBoolean('askForMore', askForMore);
-  checkKeys('gateway', options.gateway ?? {}, ['id']);
-  const gatewayId = options.gateway?.id;
+  checkBoolean('trace', trace);
+  checkKeys('gateway', options.gateway ?? {}, ['id', 'select']);
+  const { id: gatewayId, select = 'random' } = options.gateway ?? {};
   if (gatewayId !== undefined && typeof gatewayId !== 'string') throw invalid('gateway.id must be a string');
+  if (typeof select !== 'function' && select !== 'random' && select !== 'fastest') {
+    throw invalid("gateway.select must be 'random', 'fastest' or a function");
+  }
   if (options.worker !== undefined) checkFunction('worker', options.worker);
   return {
     directories,
@@ -50,11 +69,14 @@ export function checkClientOptions(options: MixClientOptions): CheckedOptions {
     profile,
     storage,
     gatewayId,
+    gatewaySelect: typeof select === 'function' ? 'ask' : select,
+    chooseGateway: typeof select === 'function' ? select : undefined,
     ...checkPrivacy(privacy, usual),
     minPerformance,
     refreshMs,
     reconnect: checkReconnect(options.reconnect),
     askForMore,
+    trace,
     wasm: checkWasm(options.wasm),
     worker: options.worker,
   };

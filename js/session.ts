@@ -92,7 +92,7 @@ export class Session {
 
 /** What `open` is asked with. Throws `MixError` `mixed-content` when no directory can be reached from this page. */
 export function openOptions(options: CheckedOptions): OpenOptions {
-  const { wasm: _wasm, worker: _worker, ...rest } = options;
+  const { wasm: _wasm, worker: _worker, chooseGateway: _choose, ...rest } = options;
   const securePage = globalThis.location?.protocol === 'https:';
   const directories = securePage ? rest.directories.filter(reachableFromSecurePage) : rest.directories;
   if (directories.length === 0 && rest.topology === undefined) {

@@ -21,18 +21,29 @@ export interface MixClientOptions {
   /** `memory`: a new identity each time. Default `indexeddb`. */
   storage?: 'indexeddb' | 'memory' | undefined;
   gateway?: {
-    /** Base58 of the gateway's identity key. Default: the stored one, else a random one. */ id?: string | undefined;
+    /** Base58 of the gateway's identity key. Default: the stored one, else one chosen by `select`. */
+    id?: string | undefined;
+    /**
+     * How the gateway of a new client is chosen; a client that has an address keeps its gateway. `random` (default): the
+     * better the directory rates it, the likelier. `fastest`: the nearest, for which all are contacted. A function gets
+     * what is on offer and returns, or resolves with, one of them.
+     */
+    select?: 'random' | 'fastest' | GatewayChooser | undefined;
   };
   /** How much traffic leaves and how long packets are held. Default `balanced`. */
   privacy?: PrivacyProfile | Partial<PrivacyParams> | undefined;
   reconnect?: ReconnectOptions | undefined;
   /** May ask a peer for more SURBs, which tells it our address. Default true. */
   askForMore?: boolean | undefined;
+  /** Raises `packet` events, which cost something. Default false. */
+  trace?: boolean | undefined;
   /** Where `mixlet.wasm` comes from, if not from beside the package's own file. */
   wasm?: URL | string | Response | BufferSource | WebAssembly.Module | undefined;
   /** Makes the worker, if not from beside the package's own file. */
   worker?: (() => Worker) | undefined;
 }
+
+export type GatewayChooser = (gateways: GatewayInfo[]) => GatewayInfo | Promise<GatewayInfo>;
 
 export interface NetworkOptions {
   /** Base URLs of the network's directory, asked in turn. */
@@ -200,8 +211,47 @@ export interface GatewayInfo {
   secure: boolean;
   /** Percent, as the directory rates it. */
   performance: number;
+  /** Where it was measured: from opening a connection to the first answer. */
+  latencyMs?: number;
   usable: boolean;
+  /** Why it is not usable. */
   why?: string;
+}
+
+/** The picture of the network that is in use. */
+export interface TopologyInfo {
+  epoch: number;
+  /** Of the nodes' keys. */
+  rotation: number;
+  /** Mix nodes in each layer. */
+  layers: [number, number, number];
+  gateways: number;
+  fetchedAt: Date;
+}
+
+export interface GatewaysOptions {
+  /**
+   * Also measure how far they are: the median of three times from opening a connection to the first answer, at most eight
+   * gateways at once. All of them learn that somebody with your IP address looks for a gateway. Default false.
+   */
+  measure?: boolean | undefined;
+  signal?: AbortSignal | undefined;
+  /** Default 5,000, with `measure` 15,000, after which it resolves with what was measured by then; 0: none. */
+  timeoutMs?: number | undefined;
+}
+
+/** What is known of the network. Before `connect` has succeeded it rejects `not-connected`, after `close` `closed`. */
+export interface NetworkView {
+  topology(options?: CallOptions): Promise<TopologyInfo>;
+  /** All gateways, also those that cannot be used from this page. */
+  gateways(options?: GatewaysOptions): Promise<GatewayInfo[]>;
+}
+
+export interface GatewayChange {
+  gateway: GatewayInfo;
+  previous: GatewayInfo | null;
+  /** Our address there. */
+  address: MixAddress;
 }
 
 /** Counted since `connect`. */
@@ -260,6 +310,16 @@ export interface SurbStock {
   held: number;
 }
 
+/** A packet that crossed the link to the gateway. */
+export interface TracedPacket {
+  /** Out: `real`, `reply`, `retransmission`, `cover`. In: `message`, `ack`, `cover`, `unknown`. */
+  kind: 'real' | 'reply' | 'retransmission' | 'cover' | 'message' | 'ack' | 'unknown';
+  direction: 'out' | 'in';
+  /** Bytes of its frame. */
+  size: number;
+  at: Date;
+}
+
 /** Something was dropped for lack of room. */
 export interface Overflow {
   /** `kept`: nobody listened; `iterator`: a slow one; others come from the engine. */
@@ -281,6 +341,15 @@ export interface MixClientEventMap {
   surbs: CustomEvent<SurbStock>;
   /** Each second while connected, as long as somebody listens. */
   stats: CustomEvent<MixStats>;
+  /** Another gateway is ours: at the first `connect`, and when we have moved. */
+  gatewaychange: CustomEvent<GatewayChange>;
+  /** Another picture of the network is in use. */
+  topology: CustomEvent<TopologyInfo>;
+  /**
+   * With the option `trace`: the packets since the last such event, at most ten times a second and 1,024 at a time; the
+   * others are in `stats().dropped.trace`.
+   */
+  packet: CustomEvent<TracedPacket[]>;
   /** A failure that belongs to no call. */
   error: CustomEvent<MixError>;
 }

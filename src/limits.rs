@@ -106,6 +106,8 @@ pub const OUTGOING_COUNT_MAX: usize = 8;
 pub const LATE_TOLERANCE: Duration = Duration::from_millis(40);
 /// How far a message has come, and what is held of a peer's SURBs, is told at most once in this time.
 pub const REPORT_GAP: Duration = Duration::from_millis(100);
+/// Packets told of at a time; more are counted only.
+pub const TRACE_BATCH_COUNT_MAX: usize = 1_024;
 /// Time with the link up after which a message without a deadline of its own is given up.
 pub const MESSAGE_TIME: Duration = Duration::from_secs(15 * 60);
 

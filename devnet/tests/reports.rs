@@ -157,7 +157,8 @@ fn every_change_is_told_when_somebody_listens() {
         world.send(BOB, id, &alice, b"one of them", &plain()).unwrap();
     }
     world.run_until(secs(10), |world| stocks(world).last() == Some(&(5, true)));
-    let times: Vec<Instant> = world.clients[BOB].events.iter().filter_map(|(at, event)| surbs(event).map(|_| *at)).collect();
+    let times: Vec<Instant> =
+        world.clients[BOB].events.iter().filter_map(|(at, event)| surbs(event).map(|_| *at)).collect();
     assert!(times.windows(2).all(|pair| pair[1].since(pair[0]) >= limits::REPORT_GAP), "{times:?}");
 }
 

@@ -47,8 +47,8 @@ pub use bounds::Bound;
 pub use config::{Config, ConfigError, Reconnect, Traffic};
 pub use format::{PacketFormat, Sphinx};
 pub use output::{
-    Code, Event, FetchError, FetchId, Frame, Incoming, LinkId, Listening, MessageId, Outgoing, Overflow, Phase,
-    Priority, Recipient, Record, Replies, Request, SendError, SendOptions, State,
+    Code, Event, FetchError, FetchId, Frame, Incoming, LinkId, Listening, MessageId, Outgoing, Overflow, Packet,
+    PacketKind, Phase, Priority, Recipient, Record, Replies, Request, SendError, SendOptions, State,
 };
 pub use stats::{Dropped, ReceivedCount, Sent, Stats};
 

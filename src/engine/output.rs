@@ -8,7 +8,7 @@ use alloc::vec::Vec;
 use zeroize::Zeroizing;
 
 use crate::message::{Address, SenderTag};
-use crate::time::Duration;
+use crate::time::{Duration, Instant};
 
 /// One link to a gateway, from opening to closing. A later link has a greater number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -157,6 +157,9 @@ pub enum Event {
         /// Fragments that went again.
         retransmissions: u32,
     },
+    /// A new client is to have a gateway, and [`Config::ask_for_gateway`](super::Config::ask_for_gateway) was set. Waits
+    /// for [`Engine::choose_gateway`](super::Engine::choose_gateway).
+    GatewayWanted,
     /// Something was dropped for lack of room.
     Overflow {
         /// What was full.
@@ -165,6 +168,11 @@ pub enum Event {
         count: u32,
         /// How many bytes they held.
         bytes: u64,
+    },
+    /// Packets that left or came in, in order; only with [`Config::trace`](super::Config::trace). Told now and then.
+    Packets {
+        /// At most [`crate::limits::TRACE_BATCH_COUNT_MAX`]; the others are counted as dropped.
+        packets: Vec<Packet>,
     },
     /// How far connecting has come.
     Progress {
@@ -209,6 +217,8 @@ pub enum Event {
         /// Whether a reply would be accepted.
         can_answer: bool,
     },
+    /// Another topology is in use.
+    Topology,
     /// The message will not be tried any more. It may have arrived all the same: acks can be lost.
     Undelivered {
         /// Which message.
@@ -233,6 +243,53 @@ pub struct Listening {
     pub retransmissions: bool,
     /// Every change of what is held of a peer's SURBs.
     pub surbs: bool,
+}
+
+/// One packet that crossed the link.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Packet {
+    /// What it carried.
+    pub kind: PacketKind,
+    /// It left.
+    pub outgoing: bool,
+    /// Bytes of its frame.
+    pub size: u32,
+    /// When.
+    pub at: Instant,
+}
+
+/// What a packet carries.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum PacketKind {
+    /// An ack.
+    Ack,
+    /// Loop cover.
+    Cover,
+    /// A fragment that came in.
+    Message,
+    /// A fragment addressed to a client, for the first time.
+    Real,
+    /// A fragment over a SURB, for the first time.
+    Reply,
+    /// A fragment again.
+    Retransmission,
+    /// Something else that came in.
+    Unknown,
+}
+
+impl PacketKind {
+    /// The name users see.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Ack => "ack",
+            Self::Cover => "cover",
+            Self::Message => "message",
+            Self::Real => "real",
+            Self::Reply => "reply",
+            Self::Retransmission => "retransmission",
+            Self::Unknown => "unknown",
+        }
+    }
 }
 
 /// What was full when something was dropped.

@@ -1,9 +1,13 @@
-//! What is told now and then instead of each time: how far messages have come, and what is held of peers' SURBs.
+//! What is told now and then instead of each time: how far messages have come, what is held of peers' SURBs, and which
+//! packets crossed the link.
 //!
 //! A message of 32 MiB has twenty thousand fragments, so its progress is gathered and told at most every
 //! [`limits::REPORT_GAP`], and only where somebody asked for it.
 
-use super::output::{Event, Listening, MessageId};
+use alloc::vec::Vec;
+
+use super::output::{Event, Listening, MessageId, Packet, PacketKind};
+use super::stats::{ReceivedCount, Sent};
 use super::unfinished::{MessageKey, Progress};
 use super::{Engine, PacketFormat};
 use crate::limits;
@@ -17,10 +21,15 @@ pub(super) struct Reports {
     listening: Listening,
     /// Messages that have come further.
     messages: TableSet<MessageKey>,
+    packets: Vec<Packet>,
     due: Option<Instant>,
 }
 
 impl Reports {
+    pub(super) fn packet_count(&self) -> usize {
+        self.packets.len()
+    }
+
     fn message(&mut self, key: MessageKey, now: Instant) {
         self.messages.insert(key);
         self.due.get_or_insert(now + limits::REPORT_GAP);
@@ -58,6 +67,43 @@ impl<P: PacketFormat> Engine<P> {
         }
     }
 
+    /// A packet has left; `before` is what was counted before it.
+    pub(super) fn trace_sent(&mut self, before: Sent, size: usize, now: Instant) {
+        let sent = self.stats.sent;
+        let kind = match before {
+            Sent { real, .. } if real != sent.real => PacketKind::Real,
+            Sent { reply, .. } if reply != sent.reply => PacketKind::Reply,
+            Sent { retransmission, .. } if retransmission != sent.retransmission => PacketKind::Retransmission,
+            _ => PacketKind::Cover,
+        };
+        self.trace(kind, true, size, now);
+    }
+
+    /// A packet has come in; `before` is what was counted before it.
+    pub(super) fn trace_received(&mut self, before: ReceivedCount, size: usize, now: Instant) {
+        let received = self.stats.received;
+        let kind = match before {
+            ReceivedCount { message, .. } if message != received.message => PacketKind::Message,
+            ReceivedCount { ack, .. } if ack != received.ack => PacketKind::Ack,
+            ReceivedCount { cover, .. } if cover != received.cover => PacketKind::Cover,
+            _ => PacketKind::Unknown,
+        };
+        self.trace(kind, false, size, now);
+    }
+
+    fn trace(&mut self, kind: PacketKind, outgoing: bool, size: usize, now: Instant) {
+        if !self.config.trace {
+            return;
+        }
+        if self.reports.packets.len() >= limits::TRACE_BATCH_COUNT_MAX {
+            self.stats.dropped.trace += 1;
+            return;
+        }
+        let size = u32::try_from(size).unwrap_or(u32::MAX);
+        self.reports.packets.push(Packet { kind, outgoing, size, at: now });
+        self.reports.due.get_or_insert(now + limits::REPORT_GAP);
+    }
+
     /// A message has ended: who follows it is told the last of it before its end.
     pub(super) fn last_progress(&mut self, key: MessageKey, id: MessageId, watched: bool, progress: Progress) {
         if (self.reports.messages.remove(&key) || watched) && progress.total > 0 {
@@ -83,6 +129,9 @@ impl<P: PacketFormat> Engine<P> {
                     self.events.push_back(fragments(id, message.progress()));
                 }
             }
+        }
+        if !self.reports.packets.is_empty() && self.reports.due.is_none() {
+            self.events.push_back(Event::Packets { packets: core::mem::take(&mut self.reports.packets) });
         }
         let is_due = |since: Instant| since + limits::REPORT_GAP <= now;
         if self.replies.news_since().is_some_and(is_due) || self.replies.has_much_news() {

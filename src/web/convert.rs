@@ -13,12 +13,12 @@ use js_sys::{Array, Function, JSON, Object, Reflect, Uint8Array};
 use wasm_bindgen::{JsCast, JsValue};
 
 use crate::engine::{
-    Code, Config, Event, Listening, MessageId, Overflow, Phase, Priority, Recipient, Reconnect, Replies, SendError,
-    SendOptions, Stats, Traffic,
+    Code, Config, Event, Listening, MessageId, Overflow, Packet, Phase, Priority, Recipient, Reconnect, Replies,
+    SendError, SendOptions, Stats, Traffic,
 };
 use crate::json::{self, Value};
 use crate::message::{Address, GatewayId, SenderTag};
-use crate::time::Duration;
+use crate::time::{Duration, Instant};
 use crate::topology::{GatewayNode, Topology};
 
 /// The number of a request, chosen by the page.
@@ -33,6 +33,11 @@ pub enum Command {
         id: RequestId,
         /// Which message.
         message: MessageId,
+    },
+    /// Which gateway to register with.
+    Choose {
+        /// `None`: any.
+        gateway: Option<GatewayId>,
     },
     /// Stop.
     Close {
@@ -118,6 +123,8 @@ pub struct OpenOptions {
     directories: Vec<String>,
     topology: Option<String>,
     gateway: Option<String>,
+    ask_for_gateway: bool,
+    trace: bool,
     traffic: Traffic,
     min_performance: Option<u8>,
     refresh: Option<Duration>,
@@ -159,7 +166,9 @@ impl Command {
             Ok(Self::Listen { listening })
         };
         let watch = || Ok(Self::Watch { message: message_id(message)?, watched: flag(message, "watched")? });
+        let choose = || Ok(Self::Choose { gateway: optional(message, "gatewayId", gateway_id)? });
         match op {
+            "choose" => Some(choose()),
             "listen" => Some(listen()),
             "online" => Some(Ok(Self::Online)),
             "watch" => Some(watch()),
@@ -188,7 +197,7 @@ impl Command {
     /// The request to answer, if it wants an answer.
     pub fn id(&self) -> Option<RequestId> {
         match self {
-            Self::Listen { .. } | Self::Online | Self::Watch { .. } => None,
+            Self::Choose { .. } | Self::Listen { .. } | Self::Online | Self::Watch { .. } => None,
             Self::Cancel { id, .. }
             | Self::Close { id, .. }
             | Self::Gateways { id }
@@ -255,6 +264,12 @@ impl OpenOptions {
             directories: texts(options, "directories")?,
             topology: optional(options, "topology", text)?,
             gateway: optional(options, "gatewayId", text)?,
+            ask_for_gateway: match text(options, "gatewaySelect")?.as_str() {
+                "random" => false,
+                "ask" | "fastest" => true,
+                _ => return Err(invalid("gatewaySelect must be 'random', 'fastest' or 'ask'".to_owned())),
+            },
+            trace: flag(options, "trace")?,
             traffic: traffic(options)?,
             min_performance: optional(options, "minPerformance", whole)?,
             refresh: optional(options, "refreshMs", duration)?,
@@ -284,9 +299,11 @@ impl OpenOptions {
         };
         config.directories.clone_from(&self.directories);
         config.gateway = match &self.gateway {
-            Some(id) => Some(GatewayId::parse(id).map_err(|_| invalid(GATEWAY_ID_ADVICE.to_owned()))?),
+            Some(id) => Some(parsed_gateway_id(id)?),
             None => None,
         };
+        config.ask_for_gateway = self.ask_for_gateway;
+        config.trace = self.trace;
         config.traffic = self.traffic;
         if let Some(refresh) = self.refresh {
             config.refresh = refresh;
@@ -379,8 +396,8 @@ impl Post {
         let message = |id: MessageId| ("message", Value::Unsigned(id.0));
         let count = |name: &'static str, count: u32| (name, Value::Unsigned(count.into()));
         match event {
-            // Answers to requests, which the driver gives.
-            Event::Closed | Event::Failed { .. } | Event::Ready { .. } => {}
+            // What the driver answers, or knows more of.
+            Event::Closed | Event::Failed { .. } | Event::GatewayWanted | Event::Ready { .. } | Event::Topology => {}
             Event::Delivered { id, round_trip, retransmissions } => self.plain(
                 "delivered",
                 &[message(id), ("roundTripMs", millis(round_trip)), count("retransmissions", retransmissions)],
@@ -404,6 +421,8 @@ impl Post {
                     [("reason", Value::Text(reason)), count("messages", messages), ("bytes", Value::Unsigned(bytes))];
                 self.plain("overflow", &fields);
             }
+            // The driver knows what time it was.
+            Event::Packets { .. } => {}
             Event::Progress { phase, fraction } => self.progress(phase, fraction),
             Event::Received { body, tag } => self.received(&body, tag.as_ref(), can_reply),
             Event::Room => self.plain("room", &[]),
@@ -433,6 +452,32 @@ impl Post {
                 self.plain("undelivered", &fields);
             }
         }
+    }
+
+    /// Asks which gateway to register with.
+    pub fn gateway_wanted(&self, topology: &Topology, secure_page: bool) {
+        self.plain("choose-gateway", &[("gateways", Value::Json(&gateways_json(topology, secure_page)))]);
+    }
+
+    /// Tells which topology is in use.
+    pub fn topology(&self, topology: &Topology, age: Option<Duration>) {
+        self.plain("topology", &[("topology", Value::Json(&topology_json(topology, age)))]);
+    }
+
+    /// Tells of packets; `unix_zero` is Unix time at the zero of their times.
+    pub fn packets(&self, packets: &[Packet], unix_zero: Duration) {
+        let packets: Vec<_> = packets
+            .iter()
+            .map(|packet| {
+                json::object(&[
+                    ("kind", Value::Text(packet.kind.as_str())),
+                    ("direction", Value::Text(if packet.outgoing { "out" } else { "in" })),
+                    ("size", Value::Unsigned(packet.size.into())),
+                    ("at", millis(unix_zero + packet.at.since(Instant::ZERO))),
+                ])
+            })
+            .collect();
+        self.plain("packets", &[("packets", Value::Json(&format!("[{}]", packets.join(","))))]);
     }
 
     fn received(&self, body: &[u8], tag: Option<&SenderTag>, can_reply: impl Fn(&SenderTag) -> bool) {
@@ -470,20 +515,28 @@ pub fn opened(address: &Address, gateway: Option<(&GatewayNode, &str)>) -> JsVal
 
 /// The answer to `gateways`.
 pub fn gateways(topology: &Topology, secure_page: bool) -> JsValue {
+    to_js(&gateways_json(topology, secure_page))
+}
+
+fn gateways_json(topology: &Topology, secure_page: bool) -> String {
     let nodes: Vec<_> = topology.gateways().map(|node| offered(node, secure_page)).collect();
-    to_js(&format!("[{}]", nodes.join(",")))
+    format!("[{}]", nodes.join(","))
 }
 
 /// The answer to `topology`.
 pub fn topology(topology: &Topology, age: Option<Duration>) -> JsValue {
+    to_js(&topology_json(topology, age))
+}
+
+fn topology_json(topology: &Topology, age: Option<Duration>) -> String {
     let [first, second, third] = topology.layer_counts();
-    to_js(&json::object(&[
+    json::object(&[
         ("epoch", Value::Unsigned(topology.epoch().into())),
         ("rotation", Value::Unsigned(topology.rotation_id().into())),
         ("layers", Value::Json(&format!("[{first},{second},{third}]"))),
         ("gateways", Value::Unsigned(topology.gateways().count() as u64)),
         ("ageMs", millis(age.unwrap_or_default())),
-    ]))
+    ])
 }
 
 /// The answer to `stats`.
@@ -671,6 +724,14 @@ fn optional<T>(
     if field.is_undefined() || field.is_null() { Ok(None) } else { read(object, name).map(Some) }
 }
 
+fn gateway_id(object: &JsValue, name: &str) -> Result<GatewayId, Failure> {
+    parsed_gateway_id(&text(object, name)?)
+}
+
+fn parsed_gateway_id(id: &str) -> Result<GatewayId, Failure> {
+    GatewayId::parse(id).map_err(|_| invalid(GATEWAY_ID_ADVICE.to_owned()))
+}
+
 fn message_id(message: &JsValue) -> Result<MessageId, Failure> {
     whole::<u64>(message, "message").map(MessageId)
 }
@@ -730,6 +791,8 @@ const OPEN_FIELDS: &[&str] = &[
     "profile",
     "storage",
     "gatewayId",
+    "gatewaySelect",
+    "trace",
     "slotMs",
     "loopMs",
     "hopDelayMs",

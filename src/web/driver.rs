@@ -198,6 +198,7 @@ impl Driver {
                 }
                 self.post.done(id);
             }
+            Command::Choose { gateway } => self.engine.choose_gateway(gateway, now),
             Command::Close { id, drain, timeout } => self.close(id, drain, timeout, now),
             Command::Gateways { id } => {
                 let answer = self.engine.topology().map(|topology| convert::gateways(topology, self.secure_page));
@@ -353,10 +354,22 @@ impl Driver {
                 }
                 self.ended = true;
             }
+            Event::GatewayWanted => {
+                if let Some(topology) = self.engine.topology() {
+                    self.post.gateway_wanted(topology, self.secure_page);
+                }
+            }
+            Event::Packets { packets } => self.post.packets(&packets, self.clock.unix_zero()),
             Event::Ready { address } => self.address = Some(address),
             Event::Room => {
                 self.waiting.has_room();
                 self.post.event(Event::Room, |_| false);
+            }
+            Event::Topology => {
+                let age = self.engine.stats(self.clock.now()).topology_age;
+                if let Some(topology) = self.engine.topology() {
+                    self.post.topology(topology, age);
+                }
             }
             event => self.post.event(event, |tag| self.engine.can_answer(tag)),
         }

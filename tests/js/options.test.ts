@@ -15,6 +15,8 @@ describe('client options', () => {
       profile: 'default',
       storage: 'indexeddb',
       gatewayId: undefined,
+      gatewaySelect: 'random',
+      chooseGateway: undefined,
       slotMs: 20,
       loopMs: 200,
       hopDelayMs: 15,
@@ -24,6 +26,7 @@ describe('client options', () => {
       refreshMs: undefined,
       reconnect: { minMs: 500, maxMs: 60_000, maxAttempts: null },
       askForMore: true,
+      trace: false,
       wasm: undefined,
       worker: undefined,
     });
@@ -39,7 +42,7 @@ describe('client options', () => {
     const wrong: [object, string][] = [
       [{ network, profil: 'x' }, '"profil"'],
       [{ network: { ...network, directory: 'x' } }, '"directory"'],
-      [{ network, gateway: { select: 'random' } }, '"select"'],
+      [{ network, gateway: { choose: 'random' } }, '"choose"'],
       [{ network, privacy: { slot: 5 } }, '"slot"'],
       [{ network, reconnect: { min: 5 } }, '"min"'],
     ];
