@@ -1,6 +1,7 @@
 import { Refusal, loadModule } from './load.js';
 import { limits } from './limits.js';
 import { Measurer, fastest } from './measure.js';
+import type { OpenSocket } from './measure.js';
 import type {
   Answer,
   EngineClient,
@@ -14,15 +15,19 @@ import type {
   WorkerMessage,
 } from './protocol.js';
 
-/** What the host uses of the worker's global object. */
+/** What the host uses of the worker's global object, or of what stands for it. */
 export interface Scope {
   postMessage(message: WorkerMessage, transfer: Transferable[]): void;
   addEventListener(type: string, listener: (event: Event) => void): void;
   readonly navigator: { readonly locks?: LockManager };
 }
 
-/** Makes the engine of the compiled wasm. */
-export type StartEngine = (module: WebAssembly.Module, post: Post) => Promise<EngineClient>;
+/** Makes the engine of the compiled wasm. What it can tell of its own crashes, it tells `crash`. */
+export type StartEngine = (
+  module: WebAssembly.Module,
+  post: Post,
+  crash: (detail: string) => void,
+) => Promise<EngineClient>;
 
 /**
  * The worker's side of the line: takes the profile's lock, loads the wasm, then passes messages to the engine and back.
@@ -37,17 +42,20 @@ export class Host {
   #closeId: number | null = null;
   #crashed = false;
   #select: OpenOptions['gatewaySelect'] = 'random';
-  readonly #measurer = new Measurer();
+  readonly #measurer: Measurer;
   /** What is being measured, by the number of the call. */
   readonly #measuring = new Map<number, AbortController>();
   /** Requests of our own to the engine, by their negative numbers. */
   readonly #asked = new Map<number, (answer: Answer) => void>();
   #nextId = -1;
+  #ended = false;
 
-  constructor(scope: Scope, startEngine: StartEngine) {
+  /** `openSocket` opens what gateways are measured with. */
+  constructor(scope: Scope, startEngine: StartEngine, openSocket: OpenSocket = (url) => new WebSocket(url)) {
+    this.#measurer = new Measurer(openSocket);
     this.#scope = scope;
     this.#startEngine = startEngine;
-    scope.addEventListener('message', (event) => this.#handle((event as MessageEvent<PageMessage>).data));
+    scope.addEventListener('message', (event) => this.handle((event as MessageEvent<PageMessage>).data));
     scope.addEventListener('error', (event) => {
       event.preventDefault();
       this.#crash((event as Partial<ErrorEvent>).message ?? '');
@@ -58,7 +66,8 @@ export class Host {
     });
   }
 
-  #handle(message: PageMessage): void {
+  /** Takes one message of the page. */
+  handle(message: PageMessage): void {
     if (message.op === 'open') {
       void this.#open(message);
     } else if (message.op === 'stop') {
@@ -73,14 +82,31 @@ export class Host {
     }
   }
 
+  /** Stops the engine at once and lets go of everything, as the end of a worker would. Nothing is posted any more. */
+  end(): void {
+    this.#ended = true;
+    for (const stop of this.#measuring.values()) stop.abort();
+    this.#engine?.free();
+    this.#engine = null;
+    this.#release();
+  }
+
   async #open(request: OpenRequest): Promise<void> {
     const { wasm, ...open } = request;
     this.#select = open.options.gatewaySelect;
     try {
       this.#post({ event: 'progress', phase: 'engine', fraction: 0 }, []);
       if (open.options.storage === 'indexeddb') await this.#lock(open.options.profile);
+      if (this.#ended) return;
       const module = await loadModule(wasm);
-      this.#engine = await this.#startEngine(module, (message, transfer) => this.#post(message, transfer));
+      if (this.#ended) return;
+      const post: Post = (message, transfer) => this.#post(message, transfer);
+      const engine = await this.#startEngine(module, post, (detail) => this.#crash(detail));
+      if (this.#ended) {
+        engine.free();
+        return;
+      }
+      this.#engine = engine;
     } catch (error) {
       this.#release();
       this.#post({ id: request.id, error: toWire(error) }, []);
@@ -111,7 +137,7 @@ export class Host {
     return new Promise((resolve, reject) => {
       const held = (lock: Lock | null) => {
         resolve(lock !== null);
-        return lock && new Promise<void>((unlock) => (this.#unlock = unlock));
+        return lock && !this.#ended ? new Promise<void>((unlock) => (this.#unlock = unlock)) : undefined;
       };
       if (locks) locks.request(name, options, held).catch(reject);
       else
@@ -154,12 +180,17 @@ export class Host {
   }
 
   async #chooseFastest(gateways: GatewayData[]): Promise<void> {
-    const measured = await this.#measurer.measure(gateways, limits.measureTimeoutMs);
+    const stop = new AbortController();
+    // No page counts so low.
+    this.#measuring.set(-1, stop);
+    const measured = await this.#measurer.measure(gateways, limits.measureTimeoutMs, stop.signal);
+    this.#measuring.delete(-1);
     const gatewayId = fastest(measured)?.id ?? null;
     if (this.#engine) this.#guard(this.#engine, { op: 'choose', gatewayId });
   }
 
   #post(message: WorkerMessage, transfer: ArrayBuffer[]): void {
+    if (this.#ended) return;
     if ('id' in message && message.id < 0) {
       this.#asked.get(message.id)?.(message);
       this.#asked.delete(message.id);

@@ -1,10 +1,18 @@
 import { limits } from './limits.js';
 import type { GatewayData } from './protocol.js';
+import type { WebSocketClass } from './types.js';
+
+export type OpenSocket = (url: string) => InstanceType<WebSocketClass>;
 
 /** Measures how far gateways are. However many calls there are, only so many gateways are asked at once. */
 export class Measurer {
   #free: number = limits.measuredAtOnce;
   readonly #waiting: (() => void)[] = [];
+  readonly #openSocket: OpenSocket;
+
+  constructor(openSocket: OpenSocket) {
+    this.#openSocket = openSocket;
+  }
 
   /**
    * The gateways, those that could be measured with their latency, and those that could not be reached as not usable.
@@ -22,7 +30,7 @@ export class Measurer {
     await Promise.all(
       order.map(async (gateway) => {
         await this.#turn();
-        if (!stop.signal.aborted) answers.set(gateway.id, await measured(gateway, stop.signal));
+        if (!stop.signal.aborted) answers.set(gateway.id, await measured(this.#openSocket, gateway, stop.signal));
         this.#done();
       }),
     );
@@ -51,11 +59,11 @@ export function fastest(gateways: GatewayData[]): GatewayData | undefined {
     .sort((one, other) => latency(one) - latency(other))[0];
 }
 
-async function measured(gateway: GatewayData, stop: AbortSignal): Promise<GatewayData> {
+async function measured(openSocket: OpenSocket, gateway: GatewayData, stop: AbortSignal): Promise<GatewayData> {
   const samples: number[] = [];
   while (samples.length < limits.measurements && !stop.aborted) {
     try {
-      samples.push(await roundTrip(gateway.url, stop));
+      samples.push(await roundTrip(() => openSocket(gateway.url), stop));
     } catch (error) {
       if (stop.aborted || samples.length > 0) break;
       return { ...gateway, usable: false, why: (error as Error).message };
@@ -66,14 +74,16 @@ async function measured(gateway: GatewayData, stop: AbortSignal): Promise<Gatewa
 }
 
 /** From opening a WebSocket to the answer to the one question a gateway answers to strangers. */
-function roundTrip(url: string, stop: AbortSignal): Promise<number> {
+function roundTrip(openSocket: () => InstanceType<WebSocketClass>, stop: AbortSignal): Promise<number> {
   return new Promise((resolve, reject) => {
     const start = performance.now();
-    const socket = new WebSocket(url);
+    const socket = openSocket();
+    let ended = false;
     const end = (then: () => void) => {
+      if (ended) return;
+      ended = true;
       clearTimeout(timer);
       stop.removeEventListener('abort', onStop);
-      socket.onopen = socket.onmessage = socket.onclose = null;
       socket.close();
       then();
     };
@@ -82,10 +92,13 @@ function roundTrip(url: string, stop: AbortSignal): Promise<number> {
     const seconds = limits.measurementMs / 1000;
     const timer = setTimeout(() => fail(`it did not answer within ${seconds} s`), limits.measurementMs);
     stop.addEventListener('abort', onStop);
-    socket.onopen = () => socket.send('{"type":"supportedProtocol"}');
-    socket.onmessage = () => end(() => resolve(performance.now() - start));
-    // An error is always followed by it.
-    socket.onclose = () => fail('it cannot be reached');
+    socket.addEventListener('open', () => {
+      if (!ended) socket.send('{"type":"supportedProtocol"}');
+    });
+    socket.addEventListener('message', () => end(() => resolve(performance.now() - start)));
+    for (const type of ['error', 'close'] as const) {
+      socket.addEventListener(type, () => fail('it cannot be reached'));
+    }
   });
 }
 

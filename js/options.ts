@@ -11,9 +11,11 @@ import type {
 } from './types.js';
 import type { Bounds } from './wait.js';
 
-/** The options with everything filled in, ready for the worker; what `OpenOptions` lacks stays with the page. */
+/** The options with everything filled in, ready for the worker, and those that stay with the page. */
 export type CheckedOptions = Omit<OpenOptions, 'securePage'> &
-  Readonly<Pick<MixClientOptions, 'wasm' | 'worker'>> & { chooseGateway: GatewayChooser | undefined };
+  PageOptions & { chooseGateway: GatewayChooser | undefined };
+/** How the engine is started. */
+export type PageOptions = Readonly<Pick<MixClientOptions, 'wasm' | 'worker' | 'engine' | 'webSocket'>>;
 
 /** Slot, loop cover, delay at each node for messages and for acks. `balanced` is what Nym's own clients do. */
 const profiles: Readonly<Record<PrivacyProfile, PrivacyParams>> = {
@@ -41,10 +43,12 @@ export function checkClientOptions(options: MixClientOptions): CheckedOptions {
     'trace',
     'wasm',
     'worker',
+    'engine',
+    'webSocket',
   ]);
   const {
     profile = 'default',
-    storage = 'indexeddb',
+    storage = defaultStorage(),
     privacy = 'balanced',
     askForMore = true,
     trace = false,
@@ -62,7 +66,7 @@ export function checkClientOptions(options: MixClientOptions): CheckedOptions {
   if (typeof select !== 'function' && select !== 'random' && select !== 'fastest') {
     throw invalid("gateway.select must be 'random', 'fastest' or a function");
   }
-  if (options.worker !== undefined) checkFunction('worker', options.worker);
+  checkStart(options);
   return {
     directories,
     topology,
@@ -79,6 +83,8 @@ export function checkClientOptions(options: MixClientOptions): CheckedOptions {
     trace,
     wasm: checkWasm(options.wasm),
     worker: options.worker,
+    engine: options.engine,
+    webSocket: options.webSocket,
   };
 }
 
@@ -135,6 +141,24 @@ export function checkFunction(name: string, value: unknown): void {
 export function checkSignal(signal: unknown): void {
   if (signal !== undefined && !(signal instanceof AbortSignal)) throw invalid('signal must be an AbortSignal');
 }
+
+/** Node has no IndexedDB. A browser that has lost its own must not be given a new address in silence. */
+export function defaultStorage(): 'indexeddb' | 'memory' {
+  const { location, process } = globalThis as { location?: unknown; process?: { versions?: { node?: string } } };
+  return location === undefined && process?.versions?.node !== undefined ? 'memory' : 'indexeddb';
+}
+
+function checkStart({ worker, engine, webSocket }: MixClientOptions): void {
+  if (worker !== undefined && worker !== false) checkFunction('worker', worker);
+  if (webSocket !== undefined) checkFunction('webSocket', webSocket);
+  if (engine !== undefined && typeof engine?.startInThread !== 'function') throw invalid(`engine is not ${engineIs}`);
+  if (worker === false && !engine) throw invalid(`worker: false needs the option engine, ${engineIs}`);
+  if (worker !== false && engine) throw invalid('engine is for worker: false; without it the engine is in the worker');
+  // A class cannot be handed to a worker.
+  if (worker !== false && webSocket) throw invalid('webSocket needs worker: false, and with it engine');
+}
+
+const engineIs = "the module mixlet/engine as a whole: import * as engine from 'mixlet/engine'";
 
 function checkNetwork(network: MixClientOptions['network']) {
   checkKeys('network', network, ['directories', 'topology', 'refreshMs', 'minPerformance']);

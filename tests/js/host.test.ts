@@ -217,21 +217,19 @@ describe('the worker’s host', () => {
 
 describe('what the host does beside the engine', () => {
   /** Answers at once. */
-  class NearSocket {
-    onopen: (() => void) | null = null;
-    onmessage: (() => void) | null = null;
-
+  class NearSocket extends EventTarget {
     constructor() {
-      setImmediate(() => this.onopen?.());
+      super();
+      setImmediate(() => this.dispatchEvent(new Event('open')));
     }
 
     send(): void {
-      setImmediate(() => this.onmessage?.());
+      setImmediate(() => this.dispatchEvent(new Event('message')));
     }
 
     close(): void {}
   }
-  class SilentSocket {
+  class SilentSocket extends EventTarget {
     close(): void {}
   }
   const offered = [gateway, { ...gateway, id: 'plain', usable: false }];
