@@ -204,12 +204,14 @@ impl Driver {
                 }
                 self.post.done(id);
             }
+            Command::Choose { gateway } => self.client.engine_mut().choose_gateway(gateway, now),
             Command::Close { id, drain, timeout } => self.close(id, drain, timeout, now),
             Command::Exchange { id, call } => self.exchange(id, call, now),
             Command::Gateways { id } => {
                 let answer = self.client.engine().topology().map(|topology| convert::gateways(topology, self.secure_page));
                 self.answer(id, answer);
             }
+            Command::Listen { listening } => self.client.engine_mut().listen(listening),
             Command::Online => self.client.engine_mut().handle_online(now),
             Command::Open { id, .. } => self.post.answer(id, Err(convert::invalid("the client is open".into()))),
             Command::Send { id, .. } if self.closing.is_some() => {
@@ -233,6 +235,10 @@ impl Driver {
             Command::Traffic { id, traffic } => match self.client.engine_mut().set_traffic(traffic, now) {
                 Ok(()) => self.post.done(id),
                 Err(error) => self.post.answer(id, Err(convert::invalid(error.to_string()))),
+            },
+            Command::Watch { message, watched } => match self.waiting.get_mut(message) {
+                Some(outgoing) => outgoing.watched = watched,
+                None => self.client.engine_mut().watch(message, watched, now),
             },
         }
     }
@@ -296,9 +302,13 @@ impl Driver {
 
     /// Gives a message to the engine and answers, or gives it back when there is no room.
     fn try_send(&mut self, id: RequestId, outgoing: Outgoing) -> Option<Outgoing> {
-        let Outgoing { message, to, body, options, receipt } = &outgoing;
-        match self.client.send(*message, to, body, options, *receipt, self.clock.now()) {
-            Ok(receipt) => self.post.answer(id, Ok(convert::sent(receipt))),
+        let Outgoing { message, to, body, options, watched, receipt } = &outgoing;
+        let now = self.clock.now();
+        match self.client.send(*message, to, body, options, *receipt, now) {
+            Ok(receipt) => {
+                self.client.engine_mut().watch(*message, *watched, now);
+                self.post.answer(id, Ok(convert::sent(receipt)));
+            }
             Err(SendError::QueueFull) => return Some(outgoing),
             Err(error) => self.post.answer(id, Err(Failure::from(error))),
         }
@@ -404,14 +414,28 @@ impl Driver {
                 }
                 self.ended = true;
             }
+            Event::Engine(engine::Event::GatewayWanted) => {
+                if let Some(topology) = self.client.engine().topology() {
+                    self.post.gateway_wanted(topology, self.secure_page);
+                }
+            }
+            Event::Engine(engine::Event::Packets { packets }) => {
+                self.post.packets(&packets, self.clock.unix_zero());
+            }
             Event::Engine(engine::Event::Ready { address }) => self.address = Some(address),
+            Event::Engine(engine::Event::Topology) => {
+                let age = self.client.engine().stats(self.clock.now()).topology_age;
+                if let Some(topology) = self.client.engine().topology() {
+                    self.post.topology(topology, age);
+                }
+            }
             Event::Engine(event) => {
                 if matches!(event, engine::Event::Room) {
                     self.waiting.has_room();
                 }
-                self.post.event(event, |tag| self.client.engine().surbs_of(tag) > 0);
+                self.post.event(event, |tag| self.client.engine().can_answer(tag));
             }
-            event => self.post.exchanged(event, |tag| self.client.engine().surbs_of(tag) > 0),
+            event => self.post.exchanged(event, |tag| self.client.engine().can_answer(tag)),
         }
     }
 
