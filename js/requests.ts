@@ -180,7 +180,10 @@ export class Requests {
   }
 
   #late(entry: Entry): void {
-    this.#fail(entry, mixError('timeout', `The request did not leave within ${entry.timeoutMs / 1000} s.`, { phase: 'queue' }));
+    this.#fail(
+      entry,
+      mixError('timeout', `The request did not leave within ${entry.timeoutMs / 1000} s.`, { phase: 'queue' }),
+    );
   }
 
   #fail(entry: Entry, error: unknown): void {

@@ -74,12 +74,12 @@ export class Serving {
     } catch {
       // The peer is told that it failed, and not why: the text may hold what it should not know.
     }
-    await this.#respond(rpc, event, message, body).catch((error: unknown) => {
+    await this.#respond(rpc, event, body).catch((error: unknown) => {
       if (this.#rpc === rpc) this.#owner.onLost(message.id, event.tag ?? event.address ?? '', error);
     });
   }
 
-  async #respond(rpc: Rpc, event: RequestEvent, message: ReceivedMessage, body: Uint8Array | undefined): Promise<void> {
+  async #respond(rpc: Rpc, event: RequestEvent, body: Uint8Array | undefined): Promise<void> {
     const { request } = event;
     while (this.#rpc === rpc) {
       const room = this.#room;
@@ -106,6 +106,13 @@ async function bytesOf(data: Awaited<ReturnType<RequestHandler>>): Promise<Uint8
   return body instanceof Blob ? new Uint8Array(await body.arrayBuffer()) : body;
 }
 
-const usual = { timeoutMs: null, replies: 'auto', reliable: true, priority: 1, receipt: false, watched: false } as const;
+const usual = {
+  timeoutMs: null,
+  replies: 'auto',
+  reliable: true,
+  priority: 1,
+  receipt: false,
+  watched: false,
+} as const;
 
 const ignore = (): void => {};

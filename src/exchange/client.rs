@@ -11,11 +11,11 @@ use rand_core::{CryptoRng, SeedableRng};
 use super::envelope::{self, Envelope, Id, Kind, Opened, Refusal};
 use super::outbox::{self, Outbox};
 use super::peers::{self, Peers, Speaks};
-use super::receipts::Receipts;
-use super::requests::{Answered, Requests};
+use super::receipts::{Promised, Receipts};
+use super::requests::{Answered, Question, Requests};
 use super::serving::Serving;
 use super::streams::Streams;
-use super::{Event, Receipt, RequestError, RequestHandle, RequestOptions, StreamId, StreamOptions};
+use super::{Event, Receipt, RequestError, RequestHandle, RequestOptions, Sending, StreamId, StreamOptions};
 use crate::engine::{
     self, Bound, Code, Config, Engine, FetchError, FetchId, Frame, Incoming, LinkId, MessageId, PacketFormat, Phase,
     Recipient, Replies, Request, SendError, SendOptions, Sphinx, State,
@@ -97,11 +97,11 @@ impl<P: PacketFormat> Client<P> {
         id: MessageId,
         to: &Recipient,
         body: &[u8],
-        options: &SendOptions,
-        receipt: Receipt,
+        sending: &Sending,
         now: Instant,
     ) -> Result<bool, SendError> {
-        if !self.wants_receipt(to, options, receipt) {
+        let Sending { options, receipt } = sending;
+        if !self.wants_receipt(to, options, *receipt) {
             // Bare bytes that look like an envelope would be taken for one.
             if body.starts_with(&envelope::MAGIC) {
                 let wrapped = envelope::simple(Kind::Message, self.outbox.id(), body);
@@ -117,7 +117,8 @@ impl<P: PacketFormat> Client<P> {
         let envelope_id = self.outbox.id();
         let bytes = self.receipts.wrap(envelope_id, body).inspect_err(|_| self.wants_room = true)?;
         self.engine.send(id, to, &bytes, options, now)?;
-        self.receipts.expect(id, envelope_id, to.clone(), bytes, *options, now);
+        let promised = Promised { id: envelope_id, to: to.clone(), bytes, options: *options };
+        self.receipts.expect(id, promised, now);
         Ok(true)
     }
 
@@ -142,7 +143,7 @@ impl<P: PacketFormat> Client<P> {
         options: &RequestOptions,
         now: Instant,
     ) -> Result<(), RequestError> {
-        self.ask(Kind::Request, items, to, options, now)
+        self.ask(Question { kind: Kind::Request, items, to, options }, now)
     }
 
     /// Asks whether a peer speaks mixlet. Ends as a request does, with an empty answer.
@@ -156,7 +157,8 @@ impl<P: PacketFormat> Client<P> {
         options: &RequestOptions,
         now: Instant,
     ) -> Result<(), RequestError> {
-        self.ask(Kind::Probe, Vec::from([(id, peers::FEATURES.to_be_bytes().to_vec())]), to, options, now)
+        let items = Vec::from([(id, peers::FEATURES.to_be_bytes().to_vec())]);
+        self.ask(Question { kind: Kind::Probe, items, to, options }, now)
     }
 
     /// Forgets a request. An answer that comes all the same is told as late.
@@ -223,7 +225,7 @@ impl<P: PacketFormat> Client<P> {
         if !self.streams.has_room(options.window) {
             return Err(RequestError::Send(SendError::QueueFull));
         }
-        self.streams.open(&mut self.outbox, id, to, service, options, now);
+        self.streams.open(&mut self.outbox, id, (to, service), options, now);
         self.pump(now);
         Ok(())
     }
@@ -669,14 +671,8 @@ impl<P: PacketFormat> Client<P> {
 
     // ── helpers ──────────────────────────────────────────────────────────────────────────────────────────────────
 
-    fn ask(
-        &mut self,
-        kind: Kind,
-        items: Vec<(MessageId, Vec<u8>)>,
-        to: &Recipient,
-        options: &RequestOptions,
-        now: Instant,
-    ) -> Result<(), RequestError> {
+    fn ask(&mut self, question: Question<'_>, now: Instant) -> Result<(), RequestError> {
+        let Question { items, options, .. } = &question;
         if !envelope::is_service(&options.service) {
             return Err(RequestError::ServiceTooLong);
         }
@@ -699,7 +695,7 @@ impl<P: PacketFormat> Client<P> {
             self.wants_room = true;
             return refuse(SendError::QueueFull);
         }
-        self.requests.ask(&mut self.outbox, kind, items, to, options, now);
+        self.requests.ask(&mut self.outbox, question, now);
         self.pump(now);
         Ok(())
     }

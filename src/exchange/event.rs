@@ -5,7 +5,7 @@ use alloc::vec::Vec;
 
 use super::requests::Failed;
 use super::{RequestHandle, Speaks, StreamId};
-use crate::engine::{self, Code, MessageId, Phase, Recipient, SendError};
+use crate::engine::{self, Code, MessageId, Phase, Recipient, SendError, SendOptions};
 use crate::time::Duration;
 
 /// News for the user.
@@ -135,6 +135,15 @@ pub enum Event {
         /// Which.
         id: StreamId,
     },
+}
+
+/// How a message is sent.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Sending {
+    /// As the engine takes it.
+    pub options: SendOptions,
+    /// Whether it is to be receipted.
+    pub receipt: Receipt,
 }
 
 /// Whether a message is to be receipted by the peer's client.

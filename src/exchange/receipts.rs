@@ -14,6 +14,14 @@ use crate::limits;
 use crate::table::{Table, TableSet};
 use crate::time::{Duration, Instant};
 
+/// A message that its recipient is to receipt, as the engine has taken it.
+pub(super) struct Promised {
+    pub(super) id: Id,
+    pub(super) to: Recipient,
+    pub(super) bytes: Vec<u8>,
+    pub(super) options: SendOptions,
+}
+
 /// A message of ours without its receipt.
 struct Awaited {
     id: Id,
@@ -76,15 +84,8 @@ impl Receipts {
     }
 
     /// The engine has taken it.
-    pub(super) fn expect(
-        &mut self,
-        message: MessageId,
-        id: Id,
-        to: Recipient,
-        bytes: Vec<u8>,
-        options: SendOptions,
-        now: Instant,
-    ) {
+    pub(super) fn expect(&mut self, message: MessageId, promised: Promised, now: Instant) {
+        let Promised { id, to, bytes, options } = promised;
         let deadline = options.timeout.filter(|_| !options.no_deadline).map(|timeout| now + timeout);
         self.bytes += bytes.len();
         self.by_id.insert(id, message);

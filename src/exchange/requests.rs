@@ -68,6 +68,14 @@ impl RequestOptions {
     }
 }
 
+/// Requests to one peer that differ in nothing but their numbers and bodies.
+pub(super) struct Question<'a> {
+    pub(super) kind: Kind,
+    pub(super) items: Vec<(MessageId, Vec<u8>)>,
+    pub(super) to: &'a Recipient,
+    pub(super) options: &'a RequestOptions,
+}
+
 /// A request without its answer.
 struct Asked {
     caller: MessageId,
@@ -151,15 +159,8 @@ impl Requests {
     }
 
     /// Registers requests to one peer and queues them, small ones together.
-    pub(super) fn ask(
-        &mut self,
-        outbox: &mut Outbox,
-        kind: Kind,
-        items: Vec<(MessageId, Vec<u8>)>,
-        to: &Recipient,
-        options: &RequestOptions,
-        now: Instant,
-    ) {
+    pub(super) fn ask(&mut self, outbox: &mut Outbox, question: Question<'_>, now: Instant) {
+        let Question { kind, items, to, options } = question;
         let mut ids = Vec::with_capacity(items.len());
         for (caller, body) in items {
             let id = outbox.id();

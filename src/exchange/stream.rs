@@ -218,8 +218,18 @@ impl Receiver {
     }
 }
 
+/// What a peer tells of what came.
+pub(super) struct Credit {
+    /// All below is there.
+    pub(super) received: u64,
+    /// Up to here it takes something.
+    pub(super) limit: u64,
+    /// This is there too.
+    pub(super) ranges: Vec<(u64, u64)>,
+}
+
 /// Reads what [`Receiver::credit`] wrote.
-pub(super) fn read_credit(body: &[u8]) -> Option<(u64, u64, Vec<(u64, u64)>)> {
+pub(super) fn read_credit(body: &[u8]) -> Option<Credit> {
     let (received, rest) = body.split_first_chunk::<8>()?;
     let (limit, mut rest) = rest.split_first_chunk::<8>()?;
     let mut ranges = Vec::new();
@@ -231,5 +241,6 @@ pub(super) fn read_credit(body: &[u8]) -> Option<(u64, u64, Vec<(u64, u64)>)> {
         ranges.push((u64::from_be_bytes(*from), u64::from_be_bytes(*to)));
         rest = more;
     }
-    rest.is_empty().then_some((u64::from_be_bytes(*received), u64::from_be_bytes(*limit), ranges))
+    let (received, limit) = (u64::from_be_bytes(*received), u64::from_be_bytes(*limit));
+    rest.is_empty().then_some(Credit { received, limit, ranges })
 }

@@ -7,7 +7,7 @@ use super::Event;
 use super::envelope::{self, Envelope, Id, Kind, Refusal};
 use super::outbox::{Outbox, repeating};
 use super::seen::Remembered;
-use super::stream::{Receiver, Sender, Taken, read_credit};
+use super::stream::{Credit, Receiver, Sender, Taken, read_credit};
 use crate::engine::{Code, MessageId, Phase, Priority, Recipient, Replies, SendOptions};
 use crate::limits;
 use crate::table::{Table, TableSet};
@@ -128,8 +128,7 @@ impl Streams {
         &mut self,
         outbox: &mut Outbox,
         id: StreamId,
-        to: &Recipient,
-        service: &str,
+        (to, service): (&Recipient, &str),
         options: &StreamOptions,
         now: Instant,
     ) {
@@ -366,7 +365,7 @@ impl Streams {
 
     fn credited(&mut self, id: StreamId, body: &[u8]) -> Vec<MessageId> {
         let Some(stream) = self.streams.get_mut(&id) else { return Vec::new() };
-        let Some((received, limit, ranges)) = read_credit(body) else {
+        let Some(Credit { received, limit, ranges }) = read_credit(body) else {
             self.refused += 1;
             return Vec::new();
         };
@@ -470,7 +469,7 @@ impl Streams {
             later(&mut stream.open_due);
             later(&mut stream.credit_due);
             later(&mut stream.ask_due);
-            stream.heard = stream.heard + pause;
+            stream.heard += pause;
             stream.sender.pieces.values_mut().for_each(|piece| later(&mut piece.due));
         }
         let ids: Vec<_> = self.streams.keys().copied().collect();

@@ -12,12 +12,12 @@ use alloc::vec::Vec;
 use js_sys::{Array, Function, JSON, Object, Reflect, Uint8Array};
 use wasm_bindgen::{JsCast, JsValue};
 
+use super::convert_exchange::Call;
 use crate::engine::{
     Code, Config, Event, Listening, MessageId, Overflow, Packet, Phase, Priority, Recipient, Reconnect, Replies,
     SendError, SendOptions, Stats, Traffic,
 };
-use super::convert_exchange::Call;
-use crate::exchange::Receipt;
+use crate::exchange::{Receipt, Sending};
 use crate::json::{self, Value};
 use crate::message::{Address, GatewayId, SenderTag};
 use crate::time::{Duration, Instant};
@@ -118,9 +118,7 @@ pub struct Outgoing {
     /// The user's bytes.
     pub body: Vec<u8>,
     /// How it is sent.
-    pub options: SendOptions,
-    /// Whether its recipient is to receipt it.
-    pub receipt: Receipt,
+    pub sending: Sending,
     /// It is told how far it comes.
     pub watched: bool,
 }
@@ -237,8 +235,7 @@ impl Outgoing {
             message: message_id(message)?,
             to: recipient(&text(message, "to")?)?,
             body: bytes(message, "body")?,
-            options: send_options(&options)?,
-            receipt,
+            sending: Sending { options: send_options(&options)?, receipt },
             watched: flag(&options, "watched")?,
         })
     }

@@ -151,11 +151,9 @@ impl Call {
             "serve" => Self::Serve { service: service()? },
             "streamEnd" => Self::StreamEnd { stream: stream()? },
             "streamRead" => Self::StreamRead { stream: stream()?, len: whole(message, "bytes")? },
-            "streamReset" => Self::StreamReset {
-                stream: stream()?,
-                code: whole(message, "code")?,
-                reason: text(message, "reason")?,
-            },
+            "streamReset" => {
+                Self::StreamReset { stream: stream()?, code: whole(message, "code")?, reason: text(message, "reason")? }
+            }
             "streamWrite" => Self::StreamWrite { stream: stream()?, bytes: bytes(message, "bytes")? },
             "refuseStreams" => Self::Unlisten { service: service()? },
             "unserve" => Self::Unserve { service: service()? },

@@ -208,7 +208,8 @@ impl Driver {
             Command::Close { id, drain, timeout } => self.close(id, drain, timeout, now),
             Command::Exchange { id, call } => self.exchange(id, call, now),
             Command::Gateways { id } => {
-                let answer = self.client.engine().topology().map(|topology| convert::gateways(topology, self.secure_page));
+                let answer =
+                    self.client.engine().topology().map(|topology| convert::gateways(topology, self.secure_page));
                 self.answer(id, answer);
             }
             Command::Listen { listening } => self.client.engine_mut().listen(listening),
@@ -226,7 +227,9 @@ impl Driver {
                     self.post.answer(id, Err(Failure::new(Code::QueueFull)));
                 }
             }
-            Command::Stats { id } => self.answer(id, Some(convert::stats(&self.client.engine().stats(now), &self.client.dropped()))),
+            Command::Stats { id } => {
+                self.answer(id, Some(convert::stats(&self.client.engine().stats(now), &self.client.dropped())))
+            }
             Command::Topology { id } => {
                 let age = self.client.engine().stats(now).topology_age;
                 let answer = self.client.engine().topology().map(|topology| convert::topology(topology, age));
@@ -302,9 +305,9 @@ impl Driver {
 
     /// Gives a message to the engine and answers, or gives it back when there is no room.
     fn try_send(&mut self, id: RequestId, outgoing: Outgoing) -> Option<Outgoing> {
-        let Outgoing { message, to, body, options, watched, receipt } = &outgoing;
+        let Outgoing { message, to, body, sending, watched } = &outgoing;
         let now = self.clock.now();
-        match self.client.send(*message, to, body, options, *receipt, now) {
+        match self.client.send(*message, to, body, sending, now) {
             Ok(receipt) => {
                 self.client.engine_mut().watch(*message, *watched, now);
                 self.post.answer(id, Ok(convert::sent(receipt)));

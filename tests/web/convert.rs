@@ -160,11 +160,11 @@ fn a_send_is_read() {
     assert_eq!(outgoing.message, MessageId(9_007_199_254_740_991));
     assert_eq!(outgoing.body, b"hello");
     assert!(matches!(outgoing.to, Recipient::Tag(tag) if tag == SenderTag([1; 16])));
-    assert_eq!(outgoing.options.replies, Replies::Auto);
-    assert_eq!(outgoing.options.timeout, Some(Duration::from_millis(1_500)));
-    assert!(!outgoing.options.no_deadline);
-    assert!(!outgoing.options.reliable);
-    assert_eq!(outgoing.options.priority, Priority::High);
+    assert_eq!(outgoing.sending.options.replies, Replies::Auto);
+    assert_eq!(outgoing.sending.options.timeout, Some(Duration::from_millis(1_500)));
+    assert!(!outgoing.sending.options.no_deadline);
+    assert!(!outgoing.sending.options.reliable);
+    assert_eq!(outgoing.sending.options.priority, Priority::High);
 }
 
 #[test]
@@ -173,7 +173,7 @@ fn a_send_without_a_time_limit_is_told_from_one_with_the_default() {
         let fields = send_fields();
         set(&get(&object(&fields), "options").unchecked_into(), "timeoutMs", value);
         let Command::Send { outgoing, .. } = command("send", &fields) else { panic!() };
-        (outgoing.options.timeout, outgoing.options.no_deadline)
+        (outgoing.sending.options.timeout, outgoing.sending.options.no_deadline)
     };
     assert_eq!(timeout(JsValue::NULL), (None, false));
     assert_eq!(timeout(0.into()), (None, true));
@@ -186,7 +186,7 @@ fn replies_are_a_word_or_a_count() {
         let fields = send_fields();
         set(&get(&object(&fields), "options").unchecked_into(), "replies", value);
         match Command::from_js(&request("send", &fields)) {
-            Ok(Command::Send { outgoing, .. }) => Some(outgoing.options.replies),
+            Ok(Command::Send { outgoing, .. }) => Some(outgoing.sending.options.replies),
             _ => None,
         }
     };

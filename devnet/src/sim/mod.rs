@@ -29,7 +29,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 
 use mixlet::engine::{Config, Engine, Event, MessageId, Recipient, Record, SendError, SendOptions, Sphinx, State};
-use mixlet::exchange::{self, Client as MixClient, Receipt};
+use mixlet::exchange::{self, Client as MixClient, Receipt, Sending};
 use mixlet::gateway::IdentityKeypair;
 use mixlet::identity::{Identity, Registration};
 use mixlet::message::{Address, GatewayId, SenderTag};
@@ -386,7 +386,8 @@ impl<F: NodeFormat> SimWorld<F> {
     ) -> Result<bool, SendError> {
         let now = self.now;
         let inside = self.clients[index].inside.as_mut().expect("a running client");
-        let result = inside.send(MessageId(id), to, body, options, receipt, now);
+        let sending = Sending { options: *options, receipt };
+        let result = inside.send(MessageId(id), to, body, &sending, now);
         if result.is_ok() {
             self.oracle.sent(index, id, body, now);
         }
