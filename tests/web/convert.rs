@@ -368,10 +368,10 @@ fn stats_are_one_flat_object_of_numbers() {
     stats.sent.real = 3;
     stats.received.unknown = 4;
     stats.dropped.surb_request = 5;
-    let object = convert::stats(&stats);
+    let object = convert::stats(&stats, &[("requestRefused", 3)]);
     assert_eq!(get(&object, "roundTripMs"), JsValue::NULL);
     stats.round_trip = Some((Duration::from_micros(1_500), Duration::from_millis(20)));
-    let object = convert::stats(&stats);
+    let object = convert::stats(&stats, &[("requestRefused", 3)]);
     set(&object.clone().unchecked_into(), "wasmBytes", 0.into());
     assert_eq!(
         json(&object),
@@ -380,7 +380,7 @@ fn stats_are_one_flat_object_of_numbers() {
             r#""in":{"message":0,"ack":0,"cover":0,"unknown":4},"bytesIn":1099511627776,"bytesOut":0,"#,
             r#""queuedBytes":0,"inFlight":0,"undelivered":0,"#,
             r#""dropped":{"ack":0,"content":0,"expired":0,"fragment":0,"frame":0,"repeat":0,"slot":0,"surb":0,"#,
-            r#""surbRequest":5,"topology":0},"roundTripMs":{"p50":1.5,"p95":20},"reconnects":0,"surbsHeld":0,"#,
+            r#""surbRequest":5,"topology":0,"requestRefused":3},"roundTripMs":{"p50":1.5,"p95":20},"reconnects":0,"surbsHeld":0,"#,
             r#""topologyAgeMs":0,"wasmBytes":0}"#
         )
     );
