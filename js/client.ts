@@ -21,7 +21,7 @@ import { privacyReport } from './privacy.js';
 import type { ClientState, GatewayData, TrafficSettings, WorkerEvent } from './protocol.js';
 import { Received } from './received.js';
 import { Session, openOptions, wasmSource } from './session.js';
-import { missingFeatures } from './support.js';
+import { missingFeatures, supportAdvice } from './support.js';
 import type {
   CallOptions,
   CloseOptions,
@@ -90,9 +90,12 @@ export class MixClient extends EventTarget {
   /** Closes with the defaults of `close`. Exists where the engine knows the symbol. */
   declare readonly [Symbol.asyncDispose]: () => Promise<void>;
 
-  /** Whether this browser and page have what mixlet needs, and what is missing. `indexeddb` is not needed for memory storage. */
-  static isSupported(): { ok: boolean; missing: string[] } {
-    const missing = missingFeatures();
+  /**
+   * Whether a client with these options has what it needs here, and what is missing. `worker: false` needs no `worker`,
+   * `webSocket` no `websocket`, and `storage: 'memory'` neither `indexeddb` nor `web-locks`.
+   */
+  static isSupported(options: Partial<MixClientOptions> = {}): { ok: boolean; missing: string[] } {
+    const missing = missingFeatures(options);
     return { ok: missing.length === 0, missing };
   }
 
@@ -259,7 +262,7 @@ export class MixClient extends EventTarget {
     const traffic = this.#traffic;
     const options = openOptions({ ...this.#options, ...traffic });
     attempt.signal.throwIfAborted();
-    const session = new Session(this.#options.worker, {
+    const session = new Session(this.#options, {
       onEvent: (event) => this.#onEvent(event),
       onCrash: (error) => this.#collapse(session, error),
       phase: () => this.#attempt?.phase,
@@ -472,15 +475,11 @@ class Closing {
 
 /** Throws `MixError` `unsupported-runtime` or `storage-blocked`. */
 function checkSupport(options: CheckedOptions): void {
-  const storage = options.storage === 'indexeddb';
-  const needless = [...(storage ? [] : ['indexeddb', 'web-locks']), ...(options.worker ? ['worker'] : [])];
-  const missing = missingFeatures().filter((name) => !needless.includes(name));
+  const missing = missingFeatures(options);
   if (missing.length === 0) return;
   if (missing.length === 1 && missing[0] === 'indexeddb') throw mixError('storage-blocked', '', { phase: 'storage' });
-  const advice = missing.includes('secure-context')
-    ? 'Serve the page over https or from localhost.'
-    : 'Use a current browser.';
-  throw mixError('unsupported-runtime', `Missing here: ${missing.join(', ')}. ${advice}`, { phase: 'engine' });
+  const text = `Missing here: ${missing.join(', ')}. ${supportAdvice(missing)}`;
+  throw mixError('unsupported-runtime', text, { phase: 'engine' });
 }
 
 function gatewayInfo({ id, url, host, secure, performance, usable, why }: GatewayData): GatewayInfo {

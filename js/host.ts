@@ -2,15 +2,19 @@ import { Refusal, loadModule } from './load.js';
 import { limits } from './limits.js';
 import type { EngineClient, OpenRequest, PageMessage, Post, WireError, WorkerMessage } from './protocol.js';
 
-/** What the host uses of the worker's global object. */
+/** What the host uses of the worker's global object, or of what stands for it. */
 export interface Scope {
   postMessage(message: WorkerMessage, transfer: Transferable[]): void;
   addEventListener(type: string, listener: (event: Event) => void): void;
   readonly navigator: { readonly locks?: LockManager };
 }
 
-/** Makes the engine of the compiled wasm. */
-export type StartEngine = (module: WebAssembly.Module, post: Post) => Promise<EngineClient>;
+/** Makes the engine of the compiled wasm. What it can tell of its own crashes, it tells `crash`. */
+export type StartEngine = (
+  module: WebAssembly.Module,
+  post: Post,
+  crash: (detail: string) => void,
+) => Promise<EngineClient>;
 
 /**
  * The worker's side of the line: takes the profile's lock, loads the wasm, then passes messages to the engine and back.
@@ -24,11 +28,12 @@ export class Host {
   /** The number of the request whose answer ends the engine's work. */
   #closeId: number | null = null;
   #crashed = false;
+  #ended = false;
 
   constructor(scope: Scope, startEngine: StartEngine) {
     this.#scope = scope;
     this.#startEngine = startEngine;
-    scope.addEventListener('message', (event) => this.#handle((event as MessageEvent<PageMessage>).data));
+    scope.addEventListener('message', (event) => this.handle((event as MessageEvent<PageMessage>).data));
     scope.addEventListener('error', (event) => {
       event.preventDefault();
       this.#crash((event as Partial<ErrorEvent>).message ?? '');
@@ -39,7 +44,8 @@ export class Host {
     });
   }
 
-  #handle(message: PageMessage): void {
+  /** Takes one message of the page. */
+  handle(message: PageMessage): void {
     if (message.op === 'open') {
       void this.#open(message);
     } else if (this.#engine) {
@@ -50,13 +56,29 @@ export class Host {
     }
   }
 
+  /** Stops the engine at once and lets go of everything, as the end of a worker would. Nothing is posted any more. */
+  end(): void {
+    this.#ended = true;
+    this.#engine?.free();
+    this.#engine = null;
+    this.#release();
+  }
+
   async #open(request: OpenRequest): Promise<void> {
     const { wasm, ...open } = request;
     try {
       this.#post({ event: 'progress', phase: 'engine', fraction: 0 }, []);
       if (open.options.storage === 'indexeddb') await this.#lock(open.options.profile);
+      if (this.#ended) return;
       const module = await loadModule(wasm);
-      this.#engine = await this.#startEngine(module, (message, transfer) => this.#post(message, transfer));
+      if (this.#ended) return;
+      const post: Post = (message, transfer) => this.#post(message, transfer);
+      const engine = await this.#startEngine(module, post, (detail) => this.#crash(detail));
+      if (this.#ended) {
+        engine.free();
+        return;
+      }
+      this.#engine = engine;
     } catch (error) {
       this.#release();
       this.#post({ id: request.id, error: toWire(error) }, []);
@@ -87,7 +109,7 @@ export class Host {
     return new Promise((resolve, reject) => {
       const held = (lock: Lock | null) => {
         resolve(lock !== null);
-        return lock && new Promise<void>((unlock) => (this.#unlock = unlock));
+        return lock && !this.#ended ? new Promise<void>((unlock) => (this.#unlock = unlock)) : undefined;
       };
       if (locks) locks.request(name, options, held).catch(reject);
       else
@@ -109,6 +131,7 @@ export class Host {
   }
 
   #post(message: WorkerMessage, transfer: ArrayBuffer[]): void {
+    if (this.#ended) return;
     // The page may connect again as soon as it has this answer.
     if ('id' in message && message.id === this.#closeId) this.#release();
     this.#scope.postMessage(message, transfer);

@@ -4,8 +4,10 @@ import type { OpenOptions, SendSettings } from './protocol.js';
 import type { CallOptions, MixClientOptions, PrivacyParams, PrivacyProfile, SendOptions } from './types.js';
 import type { Bounds } from './wait.js';
 
-/** The options with everything filled in, ready for the worker; `wasm` and `worker` stay with the page. */
-export type CheckedOptions = Omit<OpenOptions, 'securePage'> & Readonly<Pick<MixClientOptions, 'wasm' | 'worker'>>;
+/** The options with everything filled in, ready for the worker, and those that stay with the page. */
+export type CheckedOptions = Omit<OpenOptions, 'securePage'> & PageOptions;
+/** How the engine is started. */
+export type PageOptions = Readonly<Pick<MixClientOptions, 'wasm' | 'worker' | 'engine' | 'webSocket'>>;
 
 /** Slot, loop cover, delay at each node for messages and for acks. `balanced` is what Nym's own clients do. */
 const profiles: Readonly<Record<PrivacyProfile, PrivacyParams>> = {
@@ -32,8 +34,10 @@ export function checkClientOptions(options: MixClientOptions): CheckedOptions {
     'askForMore',
     'wasm',
     'worker',
+    'engine',
+    'webSocket',
   ]);
-  const { profile = 'default', storage = 'indexeddb', privacy = 'balanced', askForMore = true } = options;
+  const { profile = 'default', storage = defaultStorage(), privacy = 'balanced', askForMore = true } = options;
   const { directories, topology, refreshMs, minPerformance } = checkNetwork(options.network);
   if (typeof profile !== 'string' || !isName(profile)) {
     throw invalid(`profile must be 1 to ${limits.profileLength} visible characters`);
@@ -43,7 +47,7 @@ export function checkClientOptions(options: MixClientOptions): CheckedOptions {
   checkKeys('gateway', options.gateway ?? {}, ['id']);
   const gatewayId = options.gateway?.id;
   if (gatewayId !== undefined && typeof gatewayId !== 'string') throw invalid('gateway.id must be a string');
-  if (options.worker !== undefined) checkFunction('worker', options.worker);
+  checkStart(options);
   return {
     directories,
     topology,
@@ -57,6 +61,8 @@ export function checkClientOptions(options: MixClientOptions): CheckedOptions {
     askForMore,
     wasm: checkWasm(options.wasm),
     worker: options.worker,
+    engine: options.engine,
+    webSocket: options.webSocket,
   };
 }
 
@@ -113,6 +119,24 @@ export function checkFunction(name: string, value: unknown): void {
 export function checkSignal(signal: unknown): void {
   if (signal !== undefined && !(signal instanceof AbortSignal)) throw invalid('signal must be an AbortSignal');
 }
+
+/** Node has no IndexedDB. A browser that has lost its own must not be given a new address in silence. */
+export function defaultStorage(): 'indexeddb' | 'memory' {
+  const { location, process } = globalThis as { location?: unknown; process?: { versions?: { node?: string } } };
+  return location === undefined && process?.versions?.node !== undefined ? 'memory' : 'indexeddb';
+}
+
+function checkStart({ worker, engine, webSocket }: MixClientOptions): void {
+  if (worker !== undefined && worker !== false) checkFunction('worker', worker);
+  if (webSocket !== undefined) checkFunction('webSocket', webSocket);
+  if (engine !== undefined && typeof engine?.startInThread !== 'function') throw invalid(`engine is not ${engineIs}`);
+  if (worker === false && !engine) throw invalid(`worker: false needs the option engine, ${engineIs}`);
+  if (worker !== false && engine) throw invalid('engine is for worker: false; without it the engine is in the worker');
+  // A class cannot be handed to a worker.
+  if (worker !== false && webSocket) throw invalid('webSocket needs worker: false, and with it engine');
+}
+
+const engineIs = "the module mixlet/engine as a whole: import * as engine from 'mixlet/engine'";
 
 function checkNetwork(network: MixClientOptions['network']) {
   checkKeys('network', network, ['directories', 'topology', 'refreshMs', 'minPerformance']);

@@ -1,8 +1,10 @@
 import { fromWire, mixError } from './errors.js';
 import type { MixError } from './errors.js';
-import type { CheckedOptions } from './options.js';
+import { defaultWasm, defaultWorker, fromUrl } from './defaults.js';
+import type { CheckedOptions, PageOptions } from './options.js';
 import type { OpenOptions, Phase, WasmSource, WorkerEvent, WorkerMessage } from './protocol.js';
 import { Rpc } from './rpc.js';
+import type { EngineThread } from './types.js';
 import { Gate } from './wait.js';
 
 /** What a session tells its client. */
@@ -17,17 +19,18 @@ export interface SessionListener {
 /** The life of one worker, from its start to its end. */
 export class Session {
   readonly rpc: Rpc;
-  readonly #worker: Worker;
+  readonly #worker: Worker | EngineThread;
   readonly #listener: SessionListener;
   readonly #ended = new Gate();
   /** The script runs: a later error is not a failure to load it. */
   #heard = false;
 
-  /** Starts the worker. Throws `MixError` `worker-crashed` when the browser refuses to. */
-  constructor(makeWorker: (() => Worker) | undefined, listener: SessionListener) {
+  /** Starts the worker, or what stands for it. Throws `MixError` `worker-crashed` when the browser refuses to. */
+  constructor({ worker, engine, webSocket }: PageOptions, listener: SessionListener) {
     this.#listener = listener;
+    const makeWorker = typeof worker === 'function' ? worker : defaultWorker;
     try {
-      this.#worker = (makeWorker ?? defaultWorker)();
+      this.#worker = engine ? engine.startInThread({ webSocket }) : makeWorker();
     } catch (cause) {
       throw mixError('worker-crashed', workerAdvice, { phase: 'engine', cause });
     }
@@ -63,9 +66,9 @@ export class Session {
     else this.#listener.onEvent(event);
   }
 
-  readonly #onMessage = (event: MessageEvent<WorkerMessage>): void => {
+  readonly #onMessage = (event: Event): void => {
     this.#heard = true;
-    this.rpc.handle(event.data);
+    this.rpc.handle((event as MessageEvent<WorkerMessage>).data);
   };
 
   readonly #onMessageError = (): void => this.#crash('a message of the worker could not be read');
@@ -92,7 +95,7 @@ export class Session {
 
 /** What `open` is asked with. Throws `MixError` `mixed-content` when no directory can be reached from this page. */
 export function openOptions(options: CheckedOptions): OpenOptions {
-  const { wasm: _wasm, worker: _worker, ...rest } = options;
+  const { wasm: _wasm, worker: _worker, engine: _engine, webSocket: _webSocket, ...rest } = options;
   const securePage = globalThis.location?.protocol === 'https:';
   const directories = securePage ? rest.directories.filter(reachableFromSecurePage) : rest.directories;
   if (directories.length === 0 && rest.topology === undefined) {
@@ -113,8 +116,14 @@ export async function wasmSource(wasm: CheckedOptions['wasm']): Promise<WasmSour
     return { bytes: new Uint8Array(wasm.buffer, wasm.byteOffset, wasm.byteLength).slice().buffer };
   }
   if (typeof wasm === 'object' && 'arrayBuffer' in wasm) return { bytes: await readResponse(wasm) };
-  const url = wasm === undefined ? new URL('./mixlet.wasm', import.meta.url) : new URL(wasm, pageUrl());
-  return { url: url.href };
+  if (wasm === undefined) return await defaultWasm();
+  let url: URL;
+  try {
+    url = new URL(wasm, pageUrl());
+  } catch (cause) {
+    throw mixError('config-invalid', 'Invalid option: wasm must be an absolute URL where there is no page.', { cause });
+  }
+  return await fromUrl(url);
 }
 
 async function readResponse(response: Response): Promise<ArrayBuffer> {
@@ -139,8 +148,6 @@ function reachableFromSecurePage(directory: string): boolean {
   const { protocol, hostname } = new URL(directory);
   return protocol === 'https:' || /^(localhost|.*\.localhost|127(\.\d+){3}|\[::1\])$/.test(hostname);
 }
-
-const defaultWorker = () => new Worker(new URL('./worker.js', import.meta.url), { type: 'module' });
 
 const workerAdvice =
   "The worker script could not be loaded. Serve the package's dist/worker.js from this page's own origin, allow it in the content policy (worker-src), or make the worker in the option worker.";

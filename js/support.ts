@@ -1,20 +1,38 @@
-/** What mixlet needs from the browser, with a way to see whether it is there. */
-const needs: readonly [name: string, present: () => boolean][] = [
-  ['secure-context', () => globalThis.isSecureContext === true],
-  ['worker', () => typeof Worker === 'function'],
+import { defaultStorage } from './options.js';
+import type { MixClientOptions } from './types.js';
+
+type Needing = Pick<MixClientOptions, 'storage' | 'webSocket' | 'worker'>;
+
+/** What mixlet needs of where it runs, with a way to see whether it is there. */
+const needs: readonly [name: string, present: (options: Needing) => boolean][] = [
+  // Only browsers know insecure ones.
+  ['secure-context', () => globalThis.isSecureContext !== false],
+  ['worker', ({ worker }) => worker !== undefined || typeof Worker === 'function'],
   ['webassembly', () => typeof WebAssembly === 'object'],
   // A function that splats an integer over a vector: valid only where 128-bit SIMD is known.
   ['wasm-simd', () => WebAssembly.validate(simdModule())],
-  ['websocket', () => typeof WebSocket === 'function'],
+  ['websocket', ({ webSocket }) => webSocket !== undefined || typeof WebSocket === 'function'],
   ['web-crypto', () => typeof globalThis.crypto?.subtle === 'object'],
-  ['web-locks', () => typeof globalThis.navigator?.locks === 'object'],
-  ['indexeddb', () => typeof indexedDB === 'object' && indexedDB !== null],
+  ['web-locks', (options) => keepsNothing(options) || typeof globalThis.navigator?.locks === 'object'],
+  ['indexeddb', (options) => keepsNothing(options) || (typeof indexedDB === 'object' && indexedDB !== null)],
 ];
 
-/** The names of what is missing here; never throws. */
-export function missingFeatures(): string[] {
-  return needs.filter(([, present]) => !safely(present)).map(([name]) => name);
+/** The names of what is missing here for a client with these options; never throws. */
+export function missingFeatures(options: Needing): string[] {
+  return needs.filter(([, present]) => !safely(() => present(options))).map(([name]) => name);
 }
+
+/** What to do about it. */
+export function supportAdvice(missing: readonly string[]): string {
+  if (missing.includes('secure-context')) return 'Serve the page over https or from localhost.';
+  if (missing.includes('worker')) return `Without workers the engine runs in this thread: ${inThread}`;
+  if (missing.includes('websocket')) return 'Give a WebSocket class in the option webSocket, such as that of ws.';
+  return 'Use a current browser.';
+}
+
+const inThread = "pass worker: false and engine, which is import * as engine from 'mixlet/engine'.";
+
+const keepsNothing = ({ storage = defaultStorage() }: Needing) => storage === 'memory';
 
 function safely(present: () => boolean): boolean {
   try {

@@ -18,7 +18,7 @@ export interface MixClientOptions {
   network: NetworkOptions;
   /** Name under which the identity is stored; one identity per profile, one client per profile. Default `default`. */
   profile?: string | undefined;
-  /** `memory`: a new identity each time. Default `indexeddb`. */
+  /** `memory`: a new identity each time. Default `indexeddb`; in Node, which has none, `memory`. */
   storage?: 'indexeddb' | 'memory' | undefined;
   gateway?: {
     /** Base58 of the gateway's identity key. Default: the stored one, else a random one. */ id?: string | undefined;
@@ -30,9 +30,42 @@ export interface MixClientOptions {
   askForMore?: boolean | undefined;
   /** Where `mixlet.wasm` comes from, if not from beside the package's own file. */
   wasm?: URL | string | Response | BufferSource | WebAssembly.Module | undefined;
-  /** Makes the worker, if not from beside the package's own file. */
-  worker?: (() => Worker) | undefined;
+  /**
+   * Makes the worker, if not from beside the package's own file. `false`: no worker, the engine runs in this thread,
+   * where a page feels it; needs `engine`. For service workers, Node and tests.
+   */
+  worker?: (() => Worker) | false | undefined;
+  /** With `worker: false`: `import * as engine from 'mixlet/engine'`. */
+  engine?: MixEngine | undefined;
+  /** With `worker: false`: what links are opened with where there is no global `WebSocket`, such as the class of `ws`. */
+  webSocket?: WebSocketClass | undefined;
 }
+
+/** What `mixlet/engine` exports. */
+export interface MixEngine {
+  /** Starts the engine in this thread; the client calls it. */
+  startInThread(surroundings: EngineSurroundings): EngineThread;
+}
+
+export interface EngineSurroundings {
+  webSocket?: WebSocketClass | undefined;
+}
+
+/** An engine in this thread, in the shape of a `Worker`. */
+export interface EngineThread extends EventTarget {
+  postMessage(message: unknown, transfer: Transferable[]): void;
+  terminate(): void;
+}
+
+/** `WebSocket`, or a class with what is used of it. */
+export type WebSocketClass = new (url: string) => {
+  readonly readyState: number;
+  readonly bufferedAmount: number;
+  binaryType: string;
+  send(data: string | Uint8Array<ArrayBuffer>): void;
+  close(): void;
+  addEventListener(type: 'close' | 'error' | 'message' | 'open', listener: () => void): void;
+};
 
 export interface NetworkOptions {
   /** Base URLs of the network's directory, asked in turn. */

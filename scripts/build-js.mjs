@@ -1,12 +1,14 @@
-// Builds `dist/` from `js/` and `pkg/`: one module for the page, one for the worker, the wasm, the types.
+// Builds `dist/` from `js/` and `pkg/`: one module for the page, one for Node, one for the worker, one for the engine
+// without a worker, the wasm, the types.
 //
 //   node scripts/build-js.mjs
 
 import { execFile } from 'node:child_process';
-import { copyFileSync, existsSync, mkdirSync, rmSync } from 'node:fs';
+import { copyFileSync, existsSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { build } from 'esbuild';
+import { gluePlugin } from './lib/glue.mjs';
 import { Complaint, duration, entry, say, stopwatch } from './lib/output.mjs';
 import { root } from './lib/paths.mjs';
 
@@ -30,6 +32,14 @@ const common = {
   logLevel: 'warning',
 };
 
+/** The facade with another file in the place of js/defaults.ts. */
+const withDefaults = (name) => ({
+  name: 'defaults',
+  setup(build) {
+    build.onResolve({ filter: /^\.\/defaults\.js$/ }, () => ({ path: join(root, 'js', name) }));
+  },
+});
+
 await entry(async () => {
   const elapsed = stopwatch();
   const wasm = join(root, 'pkg', 'mixlet_bg.wasm');
@@ -39,8 +49,19 @@ await entry(async () => {
   await Promise.all([
     build({ ...common, entryPoints: ['js/index.ts'], outfile: 'dist/index.js' }),
     build({ ...common, entryPoints: ['js/worker.ts'], outfile: 'dist/worker.js' }),
+    build({ ...common, entryPoints: ['js/engine.ts'], outfile: 'dist/engine.js', plugins: [gluePlugin] }),
+    build({
+      ...common,
+      entryPoints: ['js/index.ts'],
+      outfile: 'dist/node.js',
+      platform: 'node',
+      target: 'node20',
+      plugins: [withDefaults('defaults.node.ts')],
+    }),
     declarations(),
   ]);
+  // Nothing can be imported from it; it is named so that its address can be asked for.
+  writeFileSync(join(dist, 'worker.d.ts'), 'export {};\n');
   copyFileSync(wasm, join(dist, 'mixlet.wasm'));
   say(`  dist: ${duration(elapsed())}`);
 });

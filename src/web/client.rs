@@ -25,11 +25,12 @@ pub struct MixletClient {
 
 #[wasm_bindgen]
 impl MixletClient {
-    /// A client that posts through `post(message, transfer)`. It does nothing before the message `open`.
+    /// A client that posts through `post(message, transfer)`. It does nothing before the message `open`. Links are
+    /// opened with `socket(url)`, which returns a `WebSocket`; without it with the global one.
     #[wasm_bindgen(constructor)]
-    pub fn new(post: Function) -> Self {
+    pub fn new(post: Function, socket: Option<Function>) -> Self {
         let (sender, receiver) = mpsc::channel(limits::COMMANDS_COUNT_MAX);
-        spawn_local(driver::run(Post::new(post.clone()), receiver));
+        spawn_local(driver::run(Post::new(post.clone()), receiver, socket));
         Self { post: Post::new(post), commands: RefCell::new(sender) }
     }
 

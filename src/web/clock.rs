@@ -75,9 +75,11 @@ impl Default for Clock {
     }
 }
 
-/// `performance` of the page or worker we run in.
+/// `performance` of whatever we run in. Not everywhere does its class have a name to compare it with.
 fn performance() -> Option<Performance> {
-    Reflect::get(&js_sys::global(), &JsValue::from_str("performance")).ok()?.dyn_into().ok()
+    let performance = Reflect::get(&js_sys::global(), &JsValue::from_str("performance")).ok()?;
+    let now = Reflect::get(&performance, &JsValue::from_str("now")).ok()?;
+    now.is_function().then(|| performance.unchecked_into())
 }
 
 /// Milliseconds as microseconds; `as` turns what is negative or not a number into zero.

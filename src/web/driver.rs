@@ -17,6 +17,7 @@ use futures_util::future::{Either, LocalBoxFuture, ready, select};
 use futures_util::stream::FuturesUnordered;
 use futures_util::{FutureExt, Stream, StreamExt};
 use gloo_timers::future::TimeoutFuture;
+use js_sys::Function;
 use wasm_bindgen::JsValue;
 
 use super::alarm::Alarm;
@@ -32,13 +33,14 @@ use crate::limits;
 use crate::message::Address;
 use crate::time::{Duration, Instant};
 
-/// Serves one client from the first command to the last: until `commands` ends.
-pub async fn run(post: Post, mut commands: Receiver<Command>) {
+/// Serves one client from the first command to the last: until `commands` ends. `make_socket` is for [`Socket::open`].
+pub async fn run(post: Post, mut commands: Receiver<Command>, make_socket: Option<Function>) {
     let Some((id, options)) = opening(&post, &mut commands).await else { return };
     let mut held = VecDeque::new();
     match prepared(&post, &mut commands, &options, &mut held).await {
         Some(Ok(prepared)) => {
             let mut driver = Driver::new(post, commands, id, prepared, options.secure_page());
+            driver.make_socket = make_socket;
             driver.serve(held).await;
             let Driver { post, commands, .. } = driver;
             after_the_end(&post, commands).await;
@@ -57,6 +59,7 @@ struct Driver {
     commands: Receiver<Command>,
     clock: Clock,
     engine: Engine,
+    make_socket: Option<Function>,
     socket: Option<Socket>,
     chores: FuturesUnordered<LocalBoxFuture<'static, Chore>>,
     writer: Writer,
@@ -115,6 +118,7 @@ impl Driver {
             commands,
             clock,
             engine,
+            make_socket: None,
             socket: None,
             chores: FuturesUnordered::new(),
             writer: Writer::new(store.map(Rc::new)),
@@ -324,7 +328,7 @@ impl Driver {
             }
             Request::Forget { record } => self.writer.forget(record),
             Request::OpenLink { link, url } => {
-                self.socket = Socket::open(link, &url);
+                self.socket = Socket::open(link, &url, self.make_socket.as_ref());
                 if self.socket.is_none() {
                     self.chores.push(ready(Chore::NotOpened(link)).boxed_local());
                 }

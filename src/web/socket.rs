@@ -12,6 +12,8 @@ use core::task::{Context, Poll, ready};
 use futures_util::{Sink, Stream};
 use gloo_net::websocket::Message;
 use gloo_net::websocket::futures::WebSocket;
+use js_sys::{Function, Uint8Array};
+use wasm_bindgen::{JsCast, JsValue};
 
 use crate::engine::{LinkId, Outgoing};
 use crate::limits;
@@ -23,6 +25,8 @@ pub struct Socket {
     raw: web_sys::WebSocket,
     /// The same object as a stream of what happens to it.
     events: WebSocket,
+    /// Made by JavaScript's own means, so it may not copy what it is given to write.
+    is_foreign: bool,
     phase: Phase,
     /// A frame that came before anybody had looked whether it is open.
     early: Option<SocketEvent>,
@@ -49,17 +53,20 @@ enum Phase {
 }
 
 impl Socket {
-    /// Begins to open a link, without a subprotocol.
+    /// Begins to open a link, without a subprotocol. `make` makes the socket of a URL; without it the browser does.
     ///
-    /// `None` when the browser refuses at once: not a WebSocket URL, a blocked port, mixed content.
-    pub fn open(link: LinkId, url: &str) -> Option<Self> {
+    /// `None` when that is refused at once: not a WebSocket URL, a blocked port, mixed content.
+    pub fn open(link: LinkId, url: &str, make: Option<&Function>) -> Option<Self> {
         // Browsers take other URLs too, relative to the page.
         if !url.starts_with("ws://") && !url.starts_with("wss://") {
             return None;
         }
-        let raw = web_sys::WebSocket::new(url).ok()?;
+        let raw = match make {
+            Some(make) => make.call1(&JsValue::UNDEFINED, &JsValue::from_str(url)).ok()?.unchecked_into(),
+            None => web_sys::WebSocket::new(url).ok()?,
+        };
         let events = WebSocket::try_from(raw.clone()).ok()?;
-        Some(Self { link, raw, events, phase: Phase::Connecting, early: None })
+        Some(Self { link, raw, events, is_foreign: make.is_some(), phase: Phase::Connecting, early: None })
     }
 
     /// The link this socket carries.
@@ -81,6 +88,10 @@ impl Socket {
     /// the engine learns of the closure and sends again what was not acknowledged.
     pub fn write(&self, data: &Outgoing) {
         let _ = match data {
+            // A view of our memory must not be kept, and a socket that is not the browser's may keep it.
+            Outgoing::Binary(bytes) if self.is_foreign => {
+                self.raw.send_with_array_buffer_view(&Uint8Array::from(bytes.as_slice()))
+            }
             Outgoing::Binary(bytes) => self.raw.send_with_u8_array(bytes),
             Outgoing::Text(text) => self.raw.send_with_str(text),
         };

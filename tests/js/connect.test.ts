@@ -1,7 +1,7 @@
 import { beforeEach, describe, expect, test, vi } from 'vitest';
 import { EnginePanicError, GatewayError, MixTimeoutError, SessionInUseError } from '../../js/errors.js';
 import { MixClient } from '../../js/client.js';
-import type { ConnectProgress } from '../../js/types.js';
+import type { ConnectProgress, MixClientOptions, MixEngine } from '../../js/types.js';
 import { address, connected, failure, gateway, heard, newClient, open, started, stateOf, stubBrowser } from './fake.js';
 
 beforeEach(() => {
@@ -276,7 +276,31 @@ describe('what the browser lacks', () => {
   test('Node has no worker: connect rejects, and importing and making a client was no trouble', async () => {
     vi.unstubAllGlobals();
     const client = new MixClient({ network: { directories: ['http://127.0.0.1:1/api'] } });
-    expect(await failure(client.connect())).toMatchObject({ code: 'unsupported-runtime' });
+    const error = (await failure(client.connect())) as Error;
+    expect(error).toMatchObject({ code: 'unsupported-runtime' });
+    expect(error.message).toContain("import * as engine from 'mixlet/engine'");
+  });
+
+  test('isSupported says what a client with such options lacks', () => {
+    vi.unstubAllGlobals();
+    vi.stubGlobal('WebSocket', undefined);
+    const webSocket = class {} as never;
+    const missing = (options: Partial<MixClientOptions>) => MixClient.isSupported(options).missing;
+    expect(MixClient.isSupported({ worker: false, webSocket })).toEqual({ ok: true, missing: [] });
+    expect(missing({ worker: false })).toEqual(['websocket']);
+    expect(missing({ webSocket })).toEqual(['worker']);
+    expect(missing({})).toEqual(['worker', 'websocket']);
+    expect(missing({ worker: false, webSocket, storage: 'indexeddb' })).toContain('indexeddb');
+  });
+
+  test('without a worker and without a WebSocket the text names the option', async () => {
+    vi.unstubAllGlobals();
+    vi.stubGlobal('WebSocket', undefined);
+    const engine = { startInThread: () => expect.unreachable() } as MixEngine;
+    const network = { directories: ['http://127.0.0.1:1/api'] };
+    const error = (await failure(new MixClient({ network, worker: false, engine }).connect())) as Error;
+    expect(error).toMatchObject({ code: 'unsupported-runtime' });
+    expect(error.message).toContain('webSocket');
   });
 });
 

@@ -1,14 +1,15 @@
-import { describe, expect, test } from 'vitest';
+import { describe, expect, test, vi } from 'vitest';
 import { MixClient } from '../../js/client.js';
 import { MixError } from '../../js/errors.js';
 import { limits } from '../../js/limits.js';
 import { checkClientOptions, checkSendOptions, checkTimeout } from '../../js/options.js';
-import type { MixClientOptions, SendOptions } from '../../js/types.js';
+import type { MixClientOptions, MixEngine, SendOptions } from '../../js/types.js';
 
 const network = { directories: ['http://127.0.0.1:8080/api'] };
 
 describe('client options', () => {
   test('the defaults are those of the other clients of the network', () => {
+    vi.stubGlobal('location', { href: 'http://localhost/page' });
     expect(checkClientOptions({ network })).toEqual({
       directories: ['http://127.0.0.1:8080/api'],
       topology: undefined,
@@ -26,7 +27,39 @@ describe('client options', () => {
       askForMore: true,
       wasm: undefined,
       worker: undefined,
+      engine: undefined,
+      webSocket: undefined,
     });
+    vi.unstubAllGlobals();
+  });
+
+  test('Node keeps nothing by default', () => {
+    expect(checkClientOptions({ network }).storage).toBe('memory');
+    expect(checkClientOptions({ network, storage: 'indexeddb' }).storage).toBe('indexeddb');
+  });
+
+  test('without a worker the engine has to be given, and only then a WebSocket class', () => {
+    const engine = { startInThread: () => new EventTarget() } as unknown as MixEngine;
+    const webSocket = class {} as never;
+    const advice = "import * as engine from 'mixlet/engine'";
+    const wrong: [Partial<MixClientOptions>, string][] = [
+      [{ worker: false }, advice],
+      [{ worker: false, engine: {} as never }, advice],
+      [{ worker: false, engine: null as never }, advice],
+      [{ worker: false, engine: 'mixlet/engine' as never }, advice],
+      [{ engine }, 'worker: false'],
+      [{ engine, worker: () => ({}) as Worker }, 'worker: false'],
+      [{ webSocket }, 'worker: false'],
+      [{ webSocket, worker: () => ({}) as Worker }, 'worker: false'],
+      [{ webSocket: {} as never, worker: false, engine }, 'webSocket'],
+      [{ worker: true as never, engine }, 'worker'],
+    ];
+    for (const [options, text] of wrong) {
+      const make = () => new MixClient({ network, ...options });
+      expect(make, Object.keys(options).join()).toThrow(code('config-invalid'));
+      expect(make).toThrow(text);
+    }
+    expect(checkClientOptions({ network, worker: false, engine, webSocket })).toMatchObject({ engine, webSocket });
   });
 
   test('without a network the constructor throws network-required', () => {

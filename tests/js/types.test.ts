@@ -116,7 +116,11 @@ test('options are checked by the compiler too', () => {
     // @ts-expect-error there is no such option
     new mixlet.MixClient({ network: {}, profil: 'x' }),
     // @ts-expect-error a worker is made by a function
-    new mixlet.MixClient({ network: {}, worker: false }),
+    new mixlet.MixClient({ network: {}, worker: true }),
+    // @ts-expect-error the engine is a module
+    new mixlet.MixClient({ network: {}, worker: false, engine: 'mixlet/engine' }),
+    // @ts-expect-error a class, not a socket
+    new mixlet.MixClient({ network: {}, worker: false, webSocket: new WebSocket('ws://x') }),
     // @ts-expect-error there is no such profile
     new mixlet.MixClient({ network: {}, privacy: 'none' }),
   ];

@@ -597,7 +597,7 @@ async fn the_page_may_call_in_from_inside_an_event() {
             let _ = sender.unbounded_send(message);
         }
     });
-    *client.borrow_mut() = Some(MixletClient::new(post.into_js_value().unchecked_into()));
+    *client.borrow_mut() = Some(MixletClient::new(post.into_js_value().unchecked_into(), None));
     let open = object(&[("id", 1.into()), ("op", "open".into()), ("options", in_memory().into())]);
     client.borrow().as_ref().unwrap().handle(&open);
     let answer = futures_util::StreamExt::next(&mut answers).await.unwrap();

@@ -40,7 +40,7 @@ impl Page {
             let copy = clone.call2(&JsValue::UNDEFINED, &message, &transfer).unwrap();
             let _ = sender.unbounded_send(copy);
         });
-        let client = MixletClient::new(post.into_js_value().unchecked_into());
+        let client = MixletClient::new(post.into_js_value().unchecked_into(), None);
         Self { client, inbox, unseen: VecDeque::new(), next_id: 1 }
     }
 

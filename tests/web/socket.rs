@@ -126,15 +126,44 @@ async fn dropping_it_closes_it() {
 }
 
 #[test]
+async fn a_socket_can_be_made_by_javascript_and_is_then_given_copies() {
+    let played = Played::new();
+    // What reads the bytes later than it was given them.
+    let lazy =
+        js("return (url) => { const socket = new WebSocket(url); socket.send = (data) => socket.sent.push(data); \
+        return socket; }");
+    let mut socket = Socket::open(LinkId(2), "ws://other", Some(lazy.unchecked_ref())).unwrap();
+    let raw: Object = get(&get(&js_sys::global(), "WebSocket").unchecked_into(), "last").unchecked_into();
+    assert_eq!(get(&raw, "url"), JsValue::from_str("ws://other"));
+    get(&raw, "open").unchecked_into::<Function>().call0(&raw).unwrap();
+    assert_eq!(event(&mut socket).await, SocketEvent::Opened);
+    let mut frame = Outgoing::Binary(vec![1, 2, 3]);
+    socket.write(&frame);
+    if let Outgoing::Binary(bytes) = &mut frame {
+        bytes.fill(9);
+    }
+    let sent: Uint8Array = get(&get(&raw, "sent").unchecked_into(), "0").unchecked_into();
+    assert_eq!(sent.to_vec(), [1, 2, 3]);
+    drop(played);
+}
+
+#[test]
+async fn what_a_maker_refuses_is_none() {
+    let refusing = js("return () => { throw new Error('no'); }");
+    assert!(Socket::open(LinkId(1), "ws://127.0.0.1/", Some(refusing.unchecked_ref())).is_none());
+}
+
+#[test]
 async fn what_the_browser_refuses_at_once_is_none() {
-    assert!(Socket::open(LinkId(1), "not a url").is_none());
-    assert!(Socket::open(LinkId(1), "ftp://127.0.0.1/").is_none());
+    assert!(Socket::open(LinkId(1), "not a url", None).is_none());
+    assert!(Socket::open(LinkId(1), "ftp://127.0.0.1/", None).is_none());
 }
 
 #[test]
 async fn a_port_where_nobody_listens_is_closed() {
-    let mut socket =
-        Socket::open(LinkId(9), "ws://127.0.0.1:1/").or_else(|| Socket::open(LinkId(9), CLOSED_PORT)).unwrap();
+    let mut socket = Socket::open(LinkId(9), "ws://127.0.0.1:1/", None)
+        .or_else(|| Socket::open(LinkId(9), CLOSED_PORT, None))
+        .unwrap();
     assert_eq!(socket.link(), LinkId(9));
     assert_eq!(event(&mut socket).await, SocketEvent::Closed);
 }
@@ -165,7 +194,7 @@ impl Played {
              die() { this.readyState = 3; this.dispatchEvent(new CloseEvent('close', { code: 1006 })); } \
              message(data) { this.dispatchEvent(new MessageEvent('message', { data })); } }");
         let replaced = Replaced::global("WebSocket", &class);
-        let socket = Socket::open(LinkId(1), "ws://played").unwrap();
+        let socket = Socket::open(LinkId(1), "ws://played", None).unwrap();
         Self { socket, raw: get(&class, "last").unchecked_into(), _class: replaced }
     }
 
