@@ -71,7 +71,8 @@ export class TestSocket extends EventTarget {
   }
 
   send(data: string | BufferSource): void {
-    if (this.#readyState === this.CONNECTING) throw new DOMException('The socket is not open yet.', 'InvalidStateError');
+    if (this.#readyState === this.CONNECTING)
+      throw new DOMException('The socket is not open yet.', 'InvalidStateError');
     const frame = typeof data === 'string' ? data : copyOf(data);
     // As browsers do it: what is written to a closed socket counts as buffered for ever.
     this.#bufferedAmount += sizeOf(frame);
@@ -129,9 +130,7 @@ export class TestSocket extends EventTarget {
     this.#readyState = this.CLOSED;
     this.#queue.length = 0;
     if (!wasOpen) this.dispatchEvent(new Event('error'));
-    this.dispatchEvent(
-      wasAsked ? closeEvent(this.#code, this.#reason, true) : closeEvent(1006, '', false),
-    );
+    this.dispatchEvent(wasAsked ? closeEvent(this.#code, this.#reason, true) : closeEvent(1006, '', false));
   }
 }
 

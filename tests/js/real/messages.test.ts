@@ -62,8 +62,10 @@ test('with a tenth of the packets lost everything arrives, once', async () => {
   const [alice, bob] = [await connected(net), await connected(net)];
   const arrived: string[] = [];
   bob.client.addEventListener('message', ({ detail }) => arrived.push(detail.text()));
-  const texts = Array.from({ length: 100 }, (_, i) => `message ${i}`);
-  const deliveries = await Promise.all(texts.map((text) => alice.client.send(bob.address, text).delivered));
+  const texts = Array.from({ length: 40 }, (_, i) => `message ${i}`);
+  const deliveries = await Promise.all(
+    texts.map((text) => alice.client.send(bob.address, text, { replies: 0 }).delivered),
+  );
   expect(arrived.sort()).toEqual(texts.sort());
   expect(deliveries.some(({ retransmissions }) => retransmissions > 0)).toBe(true);
   expect(net.dropped()['lost']).toBeGreaterThan(5);

@@ -73,7 +73,7 @@ describe('what is counted', () => {
     const net = await network();
     const [alice, bob] = [await connected(net, { gateway: 0 }), await connected(net, { gateway: 1 })];
     net.setFaults({ loss: 1 });
-    const sent = alice.client.send(bob.address, 'lost', { reliable: false });
+    const sent = alice.client.send(bob.address, 'lost', { reliable: false, replies: 0 });
     await sent.sent;
     await until('it is lost', () => net.dropped()['lost'] === 1);
     net.setFaults({ loss: 0, duplicate: 1 });
@@ -91,24 +91,25 @@ describe('its WebSocket', () => {
   test('opens at a gateway, counts what is not taken, and closes', async () => {
     const net = await network();
     const socket = new net.WebSocket(net.gateway(0).url);
-    expect(socket.readyState).toBe(WebSocket.CONNECTING);
+    expect(socket.readyState).toBe(net.WebSocket.CONNECTING);
     expect(() => socket.send('early')).toThrow(DOMException);
     const order: string[] = [];
     socket.onopen = () => order.push('open');
     socket.onclose = () => order.push('close');
     await event(socket, 'open');
-    expect(socket.readyState).toBe(WebSocket.OPEN);
+    expect(socket.readyState).toBe(net.WebSocket.OPEN);
     net.gateway(0).pause();
-    socket.send('x'.repeat(10));
-    socket.send(new Uint8Array(5));
+    const question = JSON.stringify({ type: 'supportedProtocol' });
+    socket.send(question);
+    socket.send(question);
     await pause(20);
-    expect(socket.bufferedAmount).toBe(15);
+    expect(socket.bufferedAmount).toBe(2 * question.length);
     net.gateway(0).resume();
     await until('all is taken', () => socket.bufferedAmount === 0);
     socket.close(3000, 'enough');
-    expect(socket.readyState).toBe(WebSocket.CLOSING);
+    expect(socket.readyState).toBe(net.WebSocket.CLOSING);
     expect(await event(socket, 'close')).toMatchObject({ code: 3000, reason: 'enough', wasClean: true });
-    expect(socket.readyState).toBe(WebSocket.CLOSED);
+    expect(socket.readyState).toBe(net.WebSocket.CLOSED);
     expect(order).toEqual(['open', 'close']);
   });
 
@@ -196,7 +197,7 @@ describe('time', () => {
     expect(Date.now() - start).toBe(61_000);
   });
 
-  test('a deadline of a quarter of an hour passes in an instant', async () => {
+  test('that takes minutes passes in an instant', async () => {
     vi.useFakeTimers();
     const net = await network();
     const alice = client(net);
@@ -206,7 +207,7 @@ describe('time', () => {
     net.setFaults({ loss: 1 });
     const sent = outcome(alice.send(address, 'never arrives').delivered);
     await vi.advanceTimersByTimeAsync(16 * 60_000);
-    expect((await sent).error).toMatchObject({ code: 'timeout' });
+    expect((await sent).error).toMatchObject({ code: 'no-acks' });
   });
 });
 

@@ -71,6 +71,17 @@ export function written(net: TestNetwork, address: MixAddress): number {
   return counts.reduce((sum, count) => sum + count, 0);
 }
 
+/** How many packets with something of the application in them a client has written, once all are at its gateway. */
+export async function leaving(net: TestNetwork, { client, address }: Connected): Promise<number> {
+  let real = 0;
+  await until('all that left has arrived', async () => {
+    const { out } = await client.stats();
+    real = out.real + out.reply + out.retransmission;
+    return written(net, address) === real + out.cover;
+  });
+  return real;
+}
+
 export const pause = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
 
 /** Waits until something is so. */
