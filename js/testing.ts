@@ -4,7 +4,7 @@ import { fromUrl } from './defaults.js';
 import * as engine from './engine.js';
 import { TestSocket } from './test-socket.js';
 import type { Taker } from './test-socket.js';
-import type { MixAddress, MixClientOptions, TopologyDocument, WebSocketClass } from './types.js';
+import type { MixAddress, MixClientOptions, TopologyDocument } from './types.js';
 
 /** What links do to packets between two nodes; latency also to what is between a client and its gateway. */
 export interface LinkFaults {
@@ -141,7 +141,7 @@ export class TestNetwork {
       constructor(url: string | URL) {
         super(line, url);
       }
-    } as unknown as typeof WebSocket;
+    };
     const fetchOthers = globalThis.fetch;
     this.fetch = (input, init) => this.#answer(input) ?? fetchOthers(input, init);
     // Not a method: where the engine does not know the symbol, the class would get a method called "undefined".
@@ -159,7 +159,7 @@ export class TestNetwork {
     return {
       network: directory ? { directories: [this.directory] } : { topology: this.topology },
       ...(gateway === undefined ? {} : { gateway: { id: this.gateway(gateway).id } }),
-      webSocket: this.WebSocket as unknown as WebSocketClass,
+      webSocket: this.WebSocket,
       worker: false,
       engine,
       storage: 'memory',

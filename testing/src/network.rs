@@ -344,7 +344,8 @@ impl Network {
 
     fn next_turn(&self) -> Option<(Instant, Turn)> {
         let arrival = self.schedule.next_at().map(|at| (at, Turn::Arrival));
-        let mixes = self.mixes.iter().enumerate().filter_map(|(place, mix)| Some((mix.poll_timeout()?, Turn::Mix(place))));
+        let mixes =
+            self.mixes.iter().enumerate().filter_map(|(place, mix)| Some((mix.poll_timeout()?, Turn::Mix(place))));
         let gateways = self.gateways.iter().enumerate().filter(|(_, gateway)| gateway.mode == Mode::Running);
         let gateways = gateways.filter_map(|(place, node)| Some((node.state.poll_timeout()?, Turn::Gateway(place))));
         arrival.into_iter().chain(mixes).chain(gateways).min_by_key(|(at, _)| *at)

@@ -1,7 +1,5 @@
 //! The network without clients that speak: links, modes, documents. `tests/js/real` runs real clients on it.
 
-#![expect(clippy::unwrap_used, reason = "a test")]
-
 use mixlet::time::{Duration, Instant};
 use mixlet::topology::{Policy, Topology};
 use mixlet_devnet::faults::Faults;
