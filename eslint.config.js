@@ -39,7 +39,10 @@ export default defineConfig(
     rules: {
       // Nothing of ours is written to the console.
       'no-console': 'error',
-      'no-restricted-imports': ['error', { patterns: [{ group: ['**/pkg/**'], message: 'Only the worker and the network for tests may.' }] }],
+      'no-restricted-imports': [
+        'error',
+        { patterns: [{ group: ['**/pkg/**'], message: 'Only the worker and the network for tests may.' }] },
+      ],
     },
   },
   { files: ['js/worker.ts', 'js/testing.ts'], rules: { 'no-restricted-imports': 'off' } },
