@@ -34,5 +34,5 @@ pub mod identity;
 pub mod engine;
 pub mod exchange;
 
-#[cfg(target_arch = "wasm32")]
+#[cfg(all(target_arch = "wasm32", feature = "web"))]
 pub mod web;

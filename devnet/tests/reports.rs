@@ -1,9 +1,10 @@
-//! What is told now and then, in virtual time: how far messages have come, what is held of SURBs.
+//! What is told now and then, in virtual time: how far messages have come, which packets crossed the link, what is held
+//! of SURBs.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test that panics is a test that fails")]
 
 mod worlds;
 
-use mixlet::engine::{Event, Listening, MessageId, Recipient, Replies, SendOptions};
+use mixlet::engine::{Event, Listening, MessageId, Packet, PacketKind, Recipient, Replies, SendOptions};
 use mixlet::limits;
 use mixlet::message::SenderTag;
 use mixlet::time::Instant;
@@ -118,6 +119,79 @@ fn fragments(world: &World, message: u64) -> Vec<Told> {
                 Some(Told { at: *at, sent: *sent, acked: *acked, total: *total, retransmissions: *retransmissions })
             }
             _ => None,
+        })
+        .collect()
+}
+
+// ── which packets crossed the link ───────────────────────────────────────────────────────────────────────────────────
+
+#[test]
+fn every_packet_is_told_of_where_that_is_wanted_and_none_elsewhere() {
+    let mut world = World::new(20, 2);
+    let (mut alice, bob) = (world.config(0), world.config(1));
+    alice.trace = true;
+    world.add_client(alice);
+    world.add_client(bob);
+    world.until_ready(ALICE);
+    let bob = Recipient::Address(world.until_ready(BOB));
+    world.weather.loss = 0.1;
+    world.send(ALICE, 1, &bob, &[1; 30_000], &SendOptions::default()).unwrap();
+    world.run_until(secs(30), |world| !world.received(BOB).is_empty());
+    let alice = Recipient::Tag(tag(&world));
+    world.send(BOB, 2, &alice, &[2; 5_000], &plain()).unwrap();
+    world.run_until(secs(60), |world| world.open_messages() == 0);
+    world.run_for(limits::REPORT_GAP);
+    let told: Vec<(Instant, Packet)> = packets(&world, ALICE);
+    let stats = world.engine(ALICE).stats(world.now());
+    let count =
+        |kind, outgoing| told.iter().filter(|(_, it)| it.kind == kind && it.outgoing == outgoing).count() as u64;
+    // The last ones are told of later.
+    let near = |told: u64, counted: u64| told <= counted && counted - told < 20;
+    assert_eq!(count(PacketKind::Real, true), stats.sent.real);
+    assert!(count(PacketKind::Retransmission, true) > 0);
+    assert_eq!(count(PacketKind::Retransmission, true), stats.sent.retransmission);
+    assert!(near(count(PacketKind::Cover, true), stats.sent.cover));
+    assert_eq!(count(PacketKind::Message, false), stats.received.message);
+    assert!(near(count(PacketKind::Ack, false), stats.received.ack));
+    assert!(near(count(PacketKind::Cover, false), stats.received.cover));
+    assert!(told.windows(2).all(|pair| pair[0].1.at <= pair[1].1.at));
+    let frames: Vec<_> = world.clients[ALICE].frames.iter().collect();
+    assert!(told.iter().filter(|(_, it)| it.outgoing).all(|(_, it)| frames.contains(&&(it.at, it.size as usize))));
+    let mut times: Vec<Instant> = told.iter().map(|(at, _)| *at).collect();
+    times.dedup();
+    assert!(times.windows(2).all(|pair| pair[1].since(pair[0]) >= limits::REPORT_GAP));
+    assert_eq!((stats.dropped.trace, packets(&world, BOB).len()), (0, 0));
+}
+
+#[test]
+fn more_packets_than_fit_are_counted() {
+    let mut world = World::new(21, 2);
+    let mut config = world.config(0);
+    (config.trace, config.traffic.danger_no_pacing) = (true, true);
+    world.add_client(config);
+    let config = world.config(1);
+    world.add_client(config);
+    world.until_ready(ALICE);
+    let bob = Recipient::Address(world.until_ready(BOB));
+    for id in 0..8 {
+        world.send(ALICE, id, &bob, &vec![id as u8; 3_000_000], &plain()).unwrap();
+    }
+    world.run_until(secs(120), |world| world.open_messages() == 0);
+    world.run_for(limits::REPORT_GAP);
+    let stats = world.engine(ALICE).stats(world.now());
+    let (sent, received) = (stats.sent, stats.received);
+    let all = sent.real + sent.cover + sent.retransmission + received.ack + received.cover + received.unknown;
+    let told = packets(&world, ALICE).len() as u64;
+    assert!(stats.dropped.trace > 0);
+    assert!(all - told - stats.dropped.trace < 20, "{all} = {told} + {}", stats.dropped.trace);
+}
+
+fn packets(world: &World, client: usize) -> Vec<(Instant, Packet)> {
+    let events = world.clients[client].events.iter();
+    events
+        .flat_map(|(at, event)| match event {
+            Event::Packets { packets } => packets.iter().map(|packet| (*at, *packet)).collect(),
+            _ => Vec::new(),
         })
         .collect()
 }

@@ -138,3 +138,20 @@ describe('gateway.select', () => {
     }
   });
 });
+
+describe('trace', () => {
+  test('is told to the worker, and packets are told with their times', async () => {
+    const fake = newClient({ trace: true });
+    const packets = heard(fake.client, 'packet');
+    const connecting = fake.client.connect();
+    const worker = await started(fake);
+    const request = await worker.request('open');
+    expect(request.options.trace).toBe(true);
+    worker.answer(request, { address, gateway });
+    await connecting;
+    const at = 1_779_000_000_123.5;
+    worker.say({ event: 'packets', packets: [{ kind: 'real', direction: 'out', size: 2452, at }] });
+    await worker.flush();
+    expect(packets).toEqual([[{ kind: 'real', direction: 'out', size: 2452, at: new Date(at) }]]);
+  });
+});

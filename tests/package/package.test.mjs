@@ -53,22 +53,26 @@ describe('the tarball', () => {
   test('holds what users need and nothing else', () => {
     for (const wanted of ['package.json', 'README.md', 'LICENSE-MIT', 'LICENSE-APACHE'])
       assert.ok(files.includes(wanted), wanted);
-    for (const name of ['index.js', 'index.d.ts', 'index.js.map', 'worker.js', 'worker.js.map', 'mixlet.wasm']) {
+    const scripts = ['index.js', 'node.js', 'worker.js', 'engine.js', 'testing.js', 'testing-node.js'];
+    const others = ['index.d.ts', 'engine.d.ts', 'testing.d.ts', 'mixlet.wasm', 'testing.wasm'];
+    for (const name of [...scripts, ...scripts.map((script) => `${script}.map`), ...others]) {
       assert.ok(files.includes(`dist/${name}`), name);
     }
-    const others = files.filter(
+    const needless = files.filter(
       (path) => !/^(dist|js)\/|^(package\.json|README\.md|CHANGELOG\.md|LICENSE-\w+)$/.test(path),
     );
-    assert.deepEqual(others, []);
+    assert.deepEqual(needless, []);
     assert.deepEqual(
       files.filter((path) => path.endsWith('.wasm')),
-      ['dist/mixlet.wasm'],
-      'one copy of the wasm',
+      ['dist/mixlet.wasm', 'dist/testing.wasm'],
+      'one copy of each wasm',
     );
   });
 
   test('names no folder of this machine', async () => {
-    for (const name of ['index.js', 'worker.js', 'index.js.map', 'worker.js.map', 'mixlet.wasm', 'index.d.ts']) {
+    const names = files.filter((path) => /^dist\/.*\.(js|map|wasm|d\.ts)$/.test(path)).map((path) => path.slice(5));
+    assert.ok(names.length > 20);
+    for (const name of names) {
       const text = await readFile(join(root, 'dist', name), 'latin1');
       assert.ok(!text.includes(root), `${name} names ${root}`);
       assert.ok(!text.includes(process.env.HOME ?? '/root'), `${name} names the home folder`);
@@ -98,17 +102,36 @@ describe('in Node', () => {
     assert.equal(stderr, '');
   });
 
+  test('a test of an app finds a network in memory', async () => {
+    const project = await emptyProject('testing');
+    const script = `
+      import { MixClient } from 'mixlet';
+      import { TestNetwork } from 'mixlet/testing';
+      const net = await TestNetwork.create();
+      const [alice, bob] = [new MixClient(net.options()), new MixClient(net.options())];
+      await alice.connect();
+      bob.addEventListener('message', ({ detail }) => console.log(detail.text()));
+      await alice.send(await bob.connect(), 'hello').delivered;
+      await Promise.all([alice.close(), bob.close()]);
+      await net.close();`;
+    const { stdout, stderr } = await execute(process.execPath, ['--input-type=module', '-e', script], { cwd: project });
+    assert.deepEqual({ stdout, stderr }, { stdout: 'hello\n', stderr: '' });
+  });
+
   test('the types check in a strict project that knows only ES2022 and the DOM', async () => {
     const project = await emptyProject('types');
     await writeFile(
       join(project, 'app.ts'),
       `import { MixClient, MixError, parseAddress, type ReceivedMessage } from 'mixlet';
+       import { TestNetwork } from 'mixlet/testing';
        const client = new MixClient({ network: { directories: ['http://127.0.0.1:9/api'] }, privacy: { dangerNoPacing: true } });
        export const address: string = await client.connect({ signal: AbortSignal.timeout(1), onProgress: (p) => p.fraction.toFixed() });
        export const sent = client.send(parseAddress(address), new Uint8Array(3), { priority: 'bulk' });
        client.addEventListener('message', ({ detail }) => detail.reply('x'));
        for await (const message of client.messages()) show(message);
        function show(message: ReceivedMessage): string { return message.text(); }
+       const net: TestNetwork = await TestNetwork.create({ loss: 0.1 });
+       export const tested = new MixClient({ ...net.options({ gateway: 1 }), askForMore: false });
        // @ts-expect-error text is not an address
        client.send('x', 'y');
        export const code = new MixError('timeout').code;`,
