@@ -13,7 +13,7 @@ import { root } from './lib/paths.mjs';
 export const REPORT = join(root, 'docs', 'API-REPORT.txt');
 
 /** The modules users import. `mixlet/inline` has the same exports as `mixlet`. */
-const MODULES = { mixlet: 'index', 'mixlet/engine': 'engine', 'mixlet/inline': 'inline' };
+const MODULES = { mixlet: 'index', 'mixlet/engine': 'engine', 'mixlet/inline': 'inline', 'mixlet/testing': 'testing' };
 
 /** The report over the types in `dist`. */
 export function apiReport() {

@@ -1,5 +1,6 @@
 // Builds `dist/` from `js/` and `pkg/`: one module for the page, one for Node, one for the worker, one for the engine
-// without a worker, one that holds everything, the wasm, the types.
+// without a worker, one that holds everything, one with a network for tests (for pages and for Node), both wasm, the
+// types.
 //
 //   node scripts/build-js.mjs
 
@@ -41,27 +42,40 @@ const withDefaults = (name) => ({
   },
 });
 
+const node = { platform: 'node', target: 'node20', plugins: [withDefaults('defaults.node.ts')] };
+
+/** The network for tests finds the engine where apps find it, as a file of its own. */
+const engineBeside = {
+  name: 'engine',
+  setup(build) {
+    build.onResolve({ filter: /^\.\/engine\.js$/ }, ({ path }) => ({ path, external: true }));
+  },
+};
+
 await entry(async () => {
   const elapsed = stopwatch();
   const wasm = join(root, 'pkg', 'mixlet_bg.wasm');
-  if (!existsSync(wasm)) throw new Complaint('pkg/ is empty; run npm run build:wasm first.');
+  const testingWasm = join(root, 'pkg', 'testing', 'testing_bg.wasm');
+  if (![wasm, testingWasm].every(existsSync)) throw new Complaint('pkg/ lacks a file; run npm run build:wasm first.');
   rmSync(dist, { recursive: true, force: true });
   mkdirSync(dist);
   await Promise.all([
     build({ ...common, entryPoints: ['js/index.ts'], outfile: 'dist/index.js' }),
     build({ ...common, entryPoints: ['js/worker.ts'], outfile: 'dist/worker.js' }),
     build({ ...common, entryPoints: ['js/engine.ts'], outfile: 'dist/engine.js', plugins: [gluePlugin] }),
+    build({ ...common, ...node, entryPoints: ['js/index.ts'], outfile: 'dist/node.js' }),
+    build({ ...common, entryPoints: ['js/testing.ts'], outfile: 'dist/testing.js', plugins: [engineBeside] }),
     build({
       ...common,
-      entryPoints: ['js/index.ts'],
-      outfile: 'dist/node.js',
-      platform: 'node',
-      target: 'node20',
-      plugins: [withDefaults('defaults.node.ts')],
+      ...node,
+      entryPoints: ['js/testing.ts'],
+      outfile: 'dist/testing-node.js',
+      plugins: [engineBeside, ...node.plugins],
     }),
     declarations(),
   ]);
   copyFileSync(wasm, join(dist, 'mixlet.wasm'));
+  copyFileSync(testingWasm, join(dist, 'testing.wasm'));
   await build({
     ...common,
     entryPoints: ['js/inline.ts'],
@@ -90,7 +104,7 @@ async function declarations() {
     const text = readFileSync(join(dist, `${name}.d.ts`), 'utf8');
     for (const [, next] of text.matchAll(/(?:from |import\()['"]\.\/([\w.-]+)\.js['"]/g)) reach(next);
   };
-  for (const name of ['index', 'engine', 'inline', 'worker']) reach(name);
+  for (const name of ['index', 'engine', 'inline', 'testing', 'worker']) reach(name);
   for (const file of readdirSync(dist)) {
     if (/\.d\.ts(\.map)?$/.test(file) && !reached.has(file.replace(/\.d\.ts.*$/, ''))) rmSync(join(dist, file));
   }

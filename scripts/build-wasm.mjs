@@ -1,11 +1,12 @@
-// Builds the crate for browsers into `pkg/`: cargo and wasm-bindgen through wasm-pack, then wasm-opt.
+// Builds the client for browsers into `pkg/` and the network for tests into `pkg/testing/`: cargo and wasm-bindgen
+// through wasm-pack, then wasm-opt.
 //
 //   node scripts/build-wasm.mjs [--dev]       (--dev: quick to build, readable panics, not optimised)
 
 import { createHash } from 'node:crypto';
 import { copyFileSync, existsSync, readFileSync, readdirSync } from 'node:fs';
 import { homedir } from 'node:os';
-import { join } from 'node:path';
+import { join, relative } from 'node:path';
 import { problemsOf } from './check-wasm.mjs';
 import { Complaint, duration, entry, say, stopwatch, tail } from './lib/output.mjs';
 import { cache, folder, logs, root } from './lib/paths.mjs';
@@ -15,7 +16,7 @@ import { WASM_OPT } from './lib/wasm-opt.mjs';
 
 async function step(name, command, args) {
   const elapsed = stopwatch();
-  const log = join(folder(logs), `build-${name}.log`);
+  const log = join(folder(logs), `build-${name.replace(' ', '-')}.log`);
   const result = await run(command, args, { env: toolEnv(), log });
   if (result.code !== 0) throw new Complaint(`${name} failed:\n${tail(result.output)}`);
   say(`  ${name}: ${duration(elapsed())}`);
@@ -33,12 +34,12 @@ function shortPaths() {
 }
 
 /** The optimiser takes a while and is a function of its input: what it made last time is used again. */
-async function optimise(file) {
+async function optimise(name, file) {
   const hash = createHash('sha256').update(readFileSync(file)).update(WASM_OPT.join(' ')).digest('hex').slice(0, 32);
   const kept = join(folder(cache, 'wasm-opt'), `${hash}.wasm`);
   if (!existsSync(kept)) {
     const fresh = `${kept}.${process.pid}`;
-    await step('wasm-opt', 'wasm-opt', [...WASM_OPT, file, '-o', fresh]);
+    await step(`wasm-opt ${name}`, 'wasm-opt', [...WASM_OPT, file, '-o', fresh]);
     const problems = problemsOf(readFileSync(fresh));
     if (problems.length > 0) throw new Complaint(`wasm-opt wrote a file that browsers refuse: ${problems.join('; ')}`);
     copyFileSync(fresh, kept);
@@ -46,18 +47,30 @@ async function optimise(file) {
   copyFileSync(kept, file);
 }
 
+/** What is built: the folder of the crate, where it goes, and what the files are called. */
+const CRATES = [
+  { name: 'mixlet', crate: root, out: join(root, 'pkg'), devFeatures: ['--features', 'panic-hook'] },
+  { name: 'testing', crate: join(root, 'testing'), out: join(root, 'pkg', 'testing'), devFeatures: [] },
+];
+
+async function buildCrate({ name, crate, out, devFeatures }, dev) {
+  // no-install and no-opt: wasm-pack would otherwise download programs.
+  const args = ['build', crate, '--target', 'web', '--no-pack', '--no-opt', '--no-gitignore', '--mode', 'no-install'];
+  await step(`wasm-pack ${name}`, 'wasm-pack', [
+    ...args,
+    '--out-dir',
+    out,
+    '--out-name',
+    name,
+    ...(dev ? ['--dev', '--', ...devFeatures] : ['--release', '--', ...shortPaths()]),
+  ]);
+  const file = join(out, `${name}_bg.wasm`);
+  if (!dev) await optimise(name, file);
+  say(`  ${relative(root, file)}: ${readFileSync(file).length} bytes`);
+}
+
 await entry(async () => {
   stopOnSignals();
   const dev = process.argv.includes('--dev');
-  // no-install and no-opt: wasm-pack would otherwise download programs.
-  const args = ['build', '--target', 'web', '--no-pack', '--no-opt', '--no-gitignore', '--mode', 'no-install'];
-  await step('wasm-pack', 'wasm-pack', [
-    ...args,
-    '--out-dir',
-    'pkg',
-    ...(dev ? ['--dev', '--', '--features', 'panic-hook'] : ['--release', '--', ...shortPaths()]),
-  ]);
-  const file = join(root, 'pkg', 'mixlet_bg.wasm');
-  if (!dev) await optimise(file);
-  say(`  pkg/mixlet_bg.wasm: ${readFileSync(file).length} bytes`);
+  for (const crate of CRATES) await buildCrate(crate, dev);
 });

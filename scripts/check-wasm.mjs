@@ -13,7 +13,7 @@ import { root } from './lib/paths.mjs';
 export function problemsOf(bytes) {
   if (!WebAssembly.validate(bytes)) return ['it is not a valid WebAssembly module'];
   const foreign = WebAssembly.Module.imports(new WebAssembly.Module(bytes)).filter(
-    ({ module }) => !/^(\.\/mixlet_bg\.js|wbg|__wbindgen_placeholder__)$/.test(module),
+    ({ module }) => !/^(\.\/(mixlet|testing)_bg\.js|wbg|__wbindgen_placeholder__)$/.test(module),
   );
   return foreign.map(({ module, name }) => `it imports ${name} from ‘${module}’`);
 }

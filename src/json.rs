@@ -344,7 +344,7 @@ pub(crate) enum Value<'a> {
     Signed(i64),
     Text(&'a str),
     /// A number with three digits behind the point.
-    #[cfg(any(test, target_arch = "wasm32"))]
+    #[cfg(any(test, all(target_arch = "wasm32", feature = "web")))]
     Thousandths(u64),
     Unsigned(u64),
 }
@@ -380,7 +380,7 @@ pub(crate) fn object(fields: &[(&str, Value<'_>)]) -> String {
                 push_text(&mut text, value);
                 Ok(())
             }
-            #[cfg(any(test, target_arch = "wasm32"))]
+            #[cfg(any(test, all(target_arch = "wasm32", feature = "web")))]
             Value::Thousandths(value) => write!(text, "{}.{:03}", value / 1000, value % 1000),
             Value::Unsigned(value) => write!(text, "{value}"),
         };

@@ -208,6 +208,47 @@ impl Directory {
         }
     }
 
+    /// The network at the unix time `now_ms`, in milliseconds, in the form that clients can be given instead of a
+    /// directory. It is good for as long as the key rotation lasts.
+    pub fn document(&self, now_ms: u64) -> Value {
+        let epoch = self.epoch(now_ms);
+        let rotation = self.clock.rotation(epoch);
+        let node = |id: u32, address: SocketAddr, entry: Value| {
+            let sphinx = self.seed.sphinx(id, rotation).public();
+            let details = json!({
+                "node_id": id,
+                "mix_host": address,
+                "identity_key": self.seed.identity(id).verifying_key().as_bytes(),
+                "sphinx_key": sphinx.as_bytes(),
+                "supported_roles": {
+                    "mixnode": entry.is_null(), "mixnet_entry": !entry.is_null(), "mixnet_exit": !entry.is_null(),
+                },
+                "entry": entry,
+            });
+            (id.to_string(), details)
+        };
+        let mixes = self.mixes.iter().map(|mix| node(mix.id, mix.address, Value::Null));
+        let gateways = self.gateways.iter().map(|gateway| {
+            let client = gateway.client_address;
+            let entry = json!({
+                "ip_addresses": [client.ip()],
+                "clients_ws_port": client.port(),
+                "hostname": null,
+                "clients_wss_port": null,
+            });
+            node(gateway.id, gateway.mix_address, entry)
+        });
+        json!({
+            "metadata": {
+                "key_rotation_id": rotation,
+                "absolute_epoch_id": epoch,
+                "refreshed_at": rfc3339(now_ms / 1000),
+            },
+            "rewarded_set": self.rewarded_set(now_ms),
+            "node_details": mixes.chain(gateways).collect::<serde_json::Map<_, _>>(),
+        })
+    }
+
     fn epoch(&self, now_ms: u64) -> u32 {
         self.clock.epoch(now_ms / 1000)
     }

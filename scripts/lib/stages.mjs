@@ -14,7 +14,7 @@ const MINUTE = 60_000;
 
 /** The published crates of the network bring hundreds of packages; only the last stage pays for them. */
 const WITHOUT_ORACLE = ['--workspace', '--exclude', 'mixlet-bench'];
-const WASM = ['-p', 'mixlet', '--target', 'wasm32-unknown-unknown'];
+const WASM = ['-p', 'mixlet', '-p', 'mixlet-testing', '--target', 'wasm32-unknown-unknown'];
 const DENY = ['--', '-D', 'warnings'];
 
 /** A command that is right when it ends with code 0; it counts as one. With `show` its output is shown in any case. */
@@ -66,7 +66,13 @@ export const stages = [
   browserTests('firefox', () => ['--geckodriver', find('geckodriver')]),
 
   check('js', 'build', 'npm', ['run', '--silent', 'build']),
-  check('js', 'imports of the wasm', process.execPath, ['scripts/check-wasm.mjs', 'dist/mixlet.wasm'], { show: true }),
+  check(
+    'js',
+    'imports of the wasm',
+    process.execPath,
+    ['scripts/check-wasm.mjs', 'dist/mixlet.wasm', 'dist/testing.wasm'],
+    { show: true },
+  ),
   check('js', 'sizes', process.execPath, ['scripts/size.mjs'], { show: true }),
   check('js', 'types, lint, format', 'npm', ['run', '--silent', 'check']),
   script('js', 'tests, TypeScript', 'test:js'),

@@ -18,7 +18,7 @@ import { serve } from './server.mjs';
 const execute = promisify(execFile);
 
 /** What is built of each module. */
-const MODULES = ['index', 'node', 'worker', 'engine', 'inline'];
+const MODULES = ['index', 'node', 'worker', 'engine', 'inline', 'testing', 'testing-node'];
 
 let packed;
 
@@ -39,17 +39,17 @@ describe('the tarball', () => {
       assert.ok(files.includes(wanted), wanted);
     for (const name of MODULES)
       for (const end of ['', '.map']) assert.ok(files.includes(`dist/${name}.js${end}`), name);
-    for (const name of ['index', 'engine', 'inline']) {
+    for (const name of ['index', 'engine', 'inline', 'testing']) {
       for (const end of ['', '.map']) assert.ok(files.includes(`dist/${name}.d.ts${end}`), name);
     }
-    const others = files.filter(
+    const needless = files.filter(
       (path) => !/^(dist|js)\/|^(package\.json|README\.md|CHANGELOG\.md|LICENSE-\w+)$/.test(path),
     );
-    assert.deepEqual(others, []);
+    assert.deepEqual(needless, []);
     assert.deepEqual(
       files.filter((path) => path.endsWith('.wasm')),
-      ['dist/mixlet.wasm'],
-      'one copy of the wasm',
+      ['dist/mixlet.wasm', 'dist/testing.wasm'],
+      'one copy of each wasm',
     );
   });
 
@@ -84,9 +84,9 @@ describe('the tarball', () => {
 
   test('publint finds nothing', () => tool('publint', 'run', packed.tarball, '--strict'));
 
-  // ES modules only; the wasm is none.
+  // ES modules only, and wasm is none.
   test('the types of each module are found, as those of an ES module', () =>
-    tool('attw', packed.tarball, '--profile', 'esm-only', '--exclude-entrypoints', 'mixlet.wasm'));
+    tool('attw', packed.tarball, '--profile', 'esm-only', '--exclude-entrypoints', 'mixlet.wasm', 'testing.wasm'));
 
   test('exports what docs/API-REPORT.txt says', async () => {
     assert.equal(apiReport(), await readFile(REPORT, 'utf8'), 'the API has changed; look at it and run npm run api');
@@ -106,6 +106,22 @@ describe('in Node', () => {
     const { stdout, stderr } = await execute(process.execPath, ['--input-type=module', '-e', script], { cwd: project });
     assert.match(stdout, /^true unsupported-runtime false file:\S+\/dist\/worker\.js file:\S+\/dist\/mixlet\.wasm\n$/);
     assert.equal(stderr, '');
+  });
+
+  test('a test of an app finds a network in memory', async () => {
+    const project = await emptyProject(packed, 'testing');
+    const script = `
+      import { MixClient } from 'mixlet';
+      import { TestNetwork } from 'mixlet/testing';
+      const net = await TestNetwork.create();
+      const [alice, bob] = [new MixClient(net.options()), new MixClient(net.options())];
+      await alice.connect();
+      bob.addEventListener('message', ({ detail }) => console.log(detail.text()));
+      await alice.send(await bob.connect(), 'hello').delivered;
+      await Promise.all([alice.close(), bob.close()]);
+      await net.close();`;
+    const { stdout, stderr } = await execute(process.execPath, ['--input-type=module', '-e', script], { cwd: project });
+    assert.deepEqual({ stdout, stderr }, { stdout: 'hello\n', stderr: '' });
   });
 
   test('the engine runs without a worker; the wasm comes from disk, or from inside the module', async () => {

@@ -3,6 +3,7 @@ import { MixClient, MixError, limits, parseAddress } from 'mixlet';
 import type { MixClientOptions, ReceivedMessage, SentMessage } from 'mixlet';
 import * as engine from 'mixlet/engine';
 import { MixClient as Inline } from 'mixlet/inline';
+import { TestNetwork } from 'mixlet/testing';
 
 const options: MixClientOptions = {
   network: { directories: ['http://127.0.0.1:9/api'] },
@@ -22,6 +23,8 @@ function show(message: ReceivedMessage): string {
 }
 export const inThread = new MixClient({ ...options, worker: false, engine, webSocket: WebSocket });
 export const inline: string | null = new Inline(options).address;
+const net: TestNetwork = await TestNetwork.create({ loss: 0.1 });
+export const tested = new MixClient({ ...net.options({ gateway: 1 }), askForMore: false });
 export const bytes: number = limits.messageBytes;
 export const code = new MixError('timeout').code;
 await client[Symbol.asyncDispose]();
