@@ -54,6 +54,8 @@ export const limits = /* @__PURE__ */ Object.freeze({
   measurementMs: 5_000,
   /** A worker that does not answer `close` is stopped so long after the deadline it was given. */
   closeGraceMs: 1_000,
+  /** How long the address of an inlined worker's script is kept. */
+  workerUrlMs: 60_000,
   /** A profile's lock may linger for so long after its page was reloaded. */
   lockGraceMs: 1_000,
   /** The longest deadline that can be set: timers of browsers end here. */

@@ -73,7 +73,7 @@ export type WebSocketClass = new (url: string) => {
   readonly readyState: number;
   readonly bufferedAmount: number;
   binaryType: string;
-  send(data: string | Uint8Array<ArrayBuffer>): void;
+  send(data: string | ArrayBuffer): void;
   close(): void;
   addEventListener(type: 'close' | 'error' | 'message' | 'open', listener: () => void): void;
 };
