@@ -97,6 +97,12 @@ export class MixClient extends EventTarget {
   #session: Session | null = null;
   #closing: Closing | null = null;
   #received = 0;
+  /** When workers of ours died. */
+  #crashes: number[] = [];
+  /** Opened when waiting for the next worker is over. */
+  #hurry = new Gate();
+  /** Ids of envelopes that were seen, oldest first. */
+  readonly #seen = new Set<string>();
 
   /** Throws `MixError` `config-invalid` or `network-required`. */
   constructor(options: MixClientOptions) {
@@ -156,7 +162,9 @@ export class MixClient extends EventTarget {
     }
     if (this.#attempt) return this.#attempt.promise;
     if (options.signal?.aborted) return Promise.reject(options.signal.reason as Error);
-    if (this.#session && this.#state !== 'closed') return Promise.resolve(this.#address as MixAddress);
+    if (this.#state === 'reconnecting' || (this.#session && this.#state !== 'closed')) {
+      return Promise.resolve(this.#address as MixAddress);
+    }
     const attempt = new Attempt(options, timeoutMs, (progress) => this.#emit('progress', progress));
     this.#attempt = attempt;
     void this.#connect(attempt);
@@ -179,6 +187,7 @@ export class MixClient extends EventTarget {
       return Promise.reject(error);
     }
     if (this.#attempt) this.#giveUp(this.#attempt);
+    else if (!this.#session && this.#state === 'reconnecting') this.#interrupt();
     if (this.#session && !this.#closing) this.#shutDown(this.#session, drain, timeoutMs);
     else if (!drain) this.#closing?.hurry.open();
     // A client that drains still receives; its iterators end with it.
@@ -374,7 +383,7 @@ export class MixClient extends EventTarget {
     // A client that is still closing holds the profile and takes no work, so the state stays for so long.
     if (this.#closing) await this.#closing.done.opened;
     attempt.signal.throwIfAborted();
-    this.#setState('connecting');
+    if (this.#state !== 'reconnecting') this.#setState('connecting');
     checkSupport(this.#options);
     const wasm = await wasmSource(this.#options.wasm);
     const traffic = this.#traffic;
@@ -382,12 +391,14 @@ export class MixClient extends EventTarget {
     attempt.signal.throwIfAborted();
     const session = new Session(this.#options, {
       onEvent: (event) => this.#onEvent(event),
-      onCrash: (error) => this.#collapse(session, error),
+      onCrash: (error) => this.#onCrash(session, error),
       phase: () => this.#attempt?.phase,
     });
     attempt.session = session;
     const transfer = 'bytes' in wasm ? [wasm.bytes] : [];
-    const { address, gateway } = await session.rpc.request('open', { options, wasm }, transfer);
+    const { alive } = session;
+    const { address, gateway } = await session.rpc.request('open', { options, wasm, alive }, transfer);
+    session.watch();
     return { session, address: address as MixAddress, gateway, traffic };
   }
 
@@ -412,6 +423,14 @@ export class MixClient extends EventTarget {
   #giveUp(attempt: Attempt): void {
     this.#attempt = null;
     attempt.abort(mixError('closed', 'connect() was cut short by close().', { phase: attempt.phase }));
+    this.#outgoing.failAll(mixError('closed-before-delivery'));
+    this.#exchange.failAll(mixError('closed'));
+  }
+
+  /** `close` came between two attempts to start another worker. */
+  #interrupt(): void {
+    this.#hurry.open();
+    this.#hurry = new Gate();
     this.#outgoing.failAll(mixError('closed-before-delivery'));
     this.#exchange.failAll(mixError('closed'));
   }
@@ -452,15 +471,63 @@ export class MixClient extends EventTarget {
   /** The worker of this client is gone or has to go; nothing of it remains. */
   #letGo(session: Session, reason: MixError, undelivered: MixError): void {
     session.end(reason);
+    this.#leave(session);
+    this.#outgoing.failAll(undelivered);
+    this.#exchange.failAll(reason);
+    this.#exchange.end();
+    this.#inbox.end();
+  }
+
+  /** This worker is not asked anything any more. */
+  #leave(session: Session): void {
     if (this.#session === session) this.#session = null;
     globalThis.removeEventListener?.('online', this.#onOnline);
     globalThis.removeEventListener?.('pagehide', this.#onPageHide);
     this.#replyable.clear();
     clearInterval(this.#statsTimer);
-    this.#outgoing.failAll(undelivered);
-    this.#exchange.failAll(reason);
-    this.#exchange.end();
-    this.#inbox.end();
+  }
+
+  /** The worker has died. Where the identity outlives it, another one takes over. */
+  #onCrash(session: Session, error: MixError): void {
+    if (this.#session !== session) return;
+    const now = performance.now();
+    this.#crashes = this.#crashes.filter((at) => now - at < limits.crashesMs).concat(now);
+    if (this.#closing || this.#options.storage !== 'indexeddb' || this.#crashes.length > limits.crashes) {
+      this.#collapse(session, error);
+      return;
+    }
+    session.end(error);
+    this.#leave(session);
+    this.#outgoing.detach(error);
+    this.#exchange.detach(error);
+    this.#setState('reconnecting', error);
+    void this.#revive();
+  }
+
+  /** Starts workers until one of them is connected, the client is closed, or trying again cannot help. */
+  async #revive(): Promise<void> {
+    const { minMs, maxMs, maxAttempts } = this.#options.reconnect;
+    let waitMs = minMs;
+    for (let tries = 1; this.#state === 'reconnecting'; tries++) {
+      const attempt = new Attempt({}, 0, () => {});
+      attempt.promise.catch(() => {});
+      this.#attempt = attempt;
+      try {
+        attempt.resolve(this.#begin(attempt, await bounded(this.#open(attempt), { signal: attempt.signal })));
+        return;
+      } catch (error) {
+        attempt.abort(error);
+        attempt.reject(error);
+        if (this.#attempt !== attempt) return;
+        this.#attempt = null;
+        if (!(error instanceof MixError) || !error.retriable || (maxAttempts !== null && tries >= maxAttempts)) {
+          this.#end(error as MixError);
+          return;
+        }
+      }
+      await firstOf([this.#hurry.opened], waitMs);
+      waitMs = Math.min(2 * waitMs, maxMs);
+    }
   }
 
   /** The client cannot go on, and nobody asked it to stop. While connecting, the attempt sees to it. */
@@ -468,6 +535,16 @@ export class MixClient extends EventTarget {
     if (this.#session !== session) return;
     this.#letGo(session, error, error);
     if (this.#closing) return;
+    this.#setState('closed', error);
+    this.#emit('error', error);
+  }
+
+  /** The same without a worker. */
+  #end(error: MixError): void {
+    this.#outgoing.failAll(error);
+    this.#exchange.failAll(error);
+    this.#exchange.end();
+    this.#inbox.end();
     this.#setState('closed', error);
     this.#emit('error', error);
   }
@@ -480,10 +557,17 @@ export class MixClient extends EventTarget {
     if (!isAddress(to) && !isReplyTag(to)) return refuse(mixError('address-invalid'));
     if (body === 'too-large') return refuse(mixError('too-large'));
     try {
-      return this.#outgoing.accept(to, body, checkSendOptions(options), options.signal);
+      return this.#outgoing.accept(to, body, this.#settings(to, options), options.signal);
     } catch (error) {
       return refuse(error);
     }
+  }
+
+  /** A new worker does not know yet who speaks mixlet. */
+  #settings(to: string, options: SendOptions) {
+    const settings = checkSendOptions(options);
+    const receipt = settings.receipt ?? (this.#exchange.gives(to, 'receipts') && settings.replies !== 0 ? true : null);
+    return { ...settings, receipt };
   }
 
   async #setTraffic(privacy: Parameters<TrafficControl['set']>[0], options: CallOptions = {}): Promise<void> {
@@ -511,7 +595,8 @@ export class MixClient extends EventTarget {
         break;
       case 'received':
         if (event.tag !== null) this.#setReplyable(event.tag, event.canReply);
-        this.#inbox.push(this.#message(event.body, event.via, event));
+        if (event.wire === null || this.#isNew(event.wire))
+          this.#inbox.push(this.#message(event.body, event.via, event));
         break;
       case 'choose-gateway':
         if (this.#attempt) void this.#chooseGateway(this.#attempt, event.gateways);
@@ -568,6 +653,16 @@ export class MixClient extends EventTarget {
   #onTrouble(error: MixError): void {
     if (this.#attempt) this.#attempt.trouble = error;
     this.#emit('error', error);
+  }
+
+  /** A worker that took over does not know what the one before it had handed out. */
+  #isNew(wire: Uint8Array): boolean {
+    const id = wire.join();
+    if (this.#seen.has(id)) return false;
+    this.#seen.add(id);
+    const [oldest] = this.#seen;
+    if (this.#seen.size > limits.seenMessages && oldest !== undefined) this.#seen.delete(oldest);
+    return true;
   }
 
   #message(body: Uint8Array, via: 'mixlet' | 'plain', sender: Sender): ReceivedMessage {

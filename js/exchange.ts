@@ -108,6 +108,11 @@ export class Exchange {
     return this.#peers.get(to) ?? { speaks: 'unknown', features: [] };
   }
 
+  /** Whether a peer is known to have a feature. */
+  gives(to: string, feature: PeerInfo['features'][number]): boolean {
+    return this.#peers.get(to)?.features.includes(feature) ?? false;
+  }
+
   serve(handler: RequestHandler, options: ServeOptions): { close(): void } {
     checkFunction('the handler', handler);
     checkKeys('serve', options, ['service']);
@@ -139,6 +144,16 @@ export class Exchange {
     this.#serving.attach(rpc);
     this.#streams.attach(rpc);
     this.#attached.open();
+  }
+
+  /** The worker is gone, and another one takes over. Streams end with it. */
+  detach(error: unknown): void {
+    this.#rpc = null;
+    this.#attached.open();
+    this.#attached = new Gate();
+    this.#requests.detach(error);
+    this.#streams.failAll(error);
+    this.#serving.end(error);
   }
 
   /** No worker will come, or the one there was is gone: what waits for it fails. */

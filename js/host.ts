@@ -92,10 +92,11 @@ export class Host {
   }
 
   async #open(request: OpenRequest): Promise<void> {
-    const { wasm, ...open } = request;
+    const { wasm, alive, ...open } = request;
     this.#select = open.options.gatewaySelect;
     try {
       this.#post({ event: 'progress', phase: 'engine', fraction: 0 }, []);
+      if (alive !== undefined) await this.#live(alive);
       if (open.options.storage === 'indexeddb') await this.#lock(open.options.profile);
       if (this.#ended) return;
       const module = await loadModule(wasm);
@@ -113,6 +114,19 @@ export class Host {
       return;
     }
     this.#guard(this.#engine, open as PageMessage);
+  }
+
+  /** Holds a lock for the rest of the worker's life. The browser frees it, however that ends. */
+  async #live(name: string): Promise<void> {
+    const { locks } = this.#scope.navigator;
+    if (!locks) return;
+    await new Promise<void>((resolve, reject) => {
+      const held = () => {
+        resolve();
+        return new Promise<void>(() => {});
+      };
+      locks.request(name, held).catch(reject);
+    });
   }
 
   /** Throws `Refusal` `in-use` when another client holds the profile. */

@@ -6,6 +6,15 @@ export const limits = /* @__PURE__ */ Object.freeze({
   queueBytes: 64 * 1024 * 1024,
   /** Accepted messages that are not finished; beyond it `queued` waits. */
   queueMessages: 16_384,
+  /** Bodies kept for a worker that takes over, until their receipts are there; beyond it `queued` waits. */
+  keptBodiesBytes: 32 * 1024 * 1024,
+  /** Longer bytes are kept as a `Blob`, so that the page need not copy them when they go to a worker. */
+  copiedBytes: 256 * 1024,
+  /** A client whose worker crashes more often than so many times in so long is closed. */
+  crashes: 3,
+  crashesMs: 60_000,
+  /** Ids of messages that were seen, for when a worker that takes over does not know them. */
+  seenMessages: 8_192,
   /** Messages the worker was given and has not yet answered for; the next waits, so that the worker stays responsive. */
   unansweredMessages: 1024,
   /** Reply blocks (SURBs) one message may carry. */

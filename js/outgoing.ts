@@ -12,6 +12,8 @@ interface Entry {
   readonly to: string;
   readonly body: Uint8Array | Blob;
   readonly bytes: number;
+  /** The id of its envelope, if it gets one: the same when it goes again by another worker. */
+  readonly wire: Uint8Array;
   readonly settings: Omit<SendSettings, 'watched'>;
   readonly signal: AbortSignal | undefined;
   readonly onAbort: () => void;
@@ -22,6 +24,8 @@ interface Entry {
   watched: boolean;
   /** Its delivery is followed by a receipt, or by the end of waiting for it. */
   receipt: boolean;
+  /** Counted among the bodies that are kept. */
+  kept: boolean;
 }
 
 /** Who is told of what becomes of messages. */
@@ -45,6 +49,8 @@ export class Outgoing {
   #bytes = 0;
   #count = 0;
   #unanswered = 0;
+  /** Of bodies that are kept for another worker. */
+  #kept = 0;
   #next = 1;
   #rpc: Rpc | null = null;
   #handedOver: Gate | null = null;
@@ -75,8 +81,9 @@ export class Outgoing {
         watch: (watched) => this.#watch(entry, watched),
       }),
       to,
-      body,
+      body: settings.receipt === true ? lasting(body) : body,
       bytes: body instanceof Blob ? body.size : body.byteLength,
+      wire: crypto.getRandomValues(new Uint8Array(16)),
       settings,
       signal,
       onAbort: () => this.#cancel(entry, signal?.reason),
@@ -84,6 +91,7 @@ export class Outgoing {
       posted: false,
       watched: false,
       receipt: false,
+      kept: false,
     };
     this.#entries.set(number, entry);
     this.#waiting.add(entry);
@@ -96,6 +104,24 @@ export class Outgoing {
   attach(rpc: Rpc): void {
     this.#rpc = rpc;
     this.#handOver();
+  }
+
+  /**
+   * The worker is gone, and another one takes over. What has an envelope goes again under its id: the recipient sees it
+   * once. Of bare bytes nobody knows what has left, and to send them again could make them seen twice.
+   */
+  detach(error: unknown): void {
+    this.#rpc = null;
+    this.#unanswered = 0;
+    for (const entry of [...this.#entries.values()]) {
+      if (entry.posted && entry.settings.receipt !== true) {
+        this.#fail(entry, error);
+        continue;
+      }
+      this.#release(entry);
+      entry.posted = false;
+      this.#waiting.add(entry);
+    }
   }
 
   /** Fails everything; whoever called it has done away with the worker. */
@@ -150,17 +176,26 @@ export class Outgoing {
     for (const entry of this.#waiting) {
       if (!this.#hasRoomFor(entry)) return;
       this.#waiting.delete(entry);
+      this.#keep(entry);
       this.#bytes += entry.bytes;
       this.#count++;
       this.#unanswered++;
       entry.handedOver = true;
       if (entry.body instanceof Blob) void this.#readAndPost(rpc, entry, entry.body);
-      else this.#post(rpc, entry, entry.body);
+      else this.#post(rpc, entry, entry.body, !entry.kept);
     }
     this.#noticeHandedOver();
   }
 
+  #keep(entry: Entry): void {
+    if (entry.kept || entry.settings.receipt !== true) return;
+    entry.kept = true;
+    this.#kept += entry.bytes;
+  }
+
   #hasRoomFor(entry: Entry): boolean {
+    const keeps = entry.settings.receipt === true && !entry.kept && this.#kept > 0;
+    if (keeps && this.#kept + entry.bytes > limits.keptBodiesBytes) return false;
     return (
       this.#bytes + entry.bytes <= limits.queueBytes &&
       this.#count < limits.queueMessages &&
@@ -179,21 +214,27 @@ export class Outgoing {
       );
       return;
     }
-    if (this.#entries.has(entry.number)) this.#post(rpc, entry, body);
+    if (this.#rpc !== rpc) return;
+    if (this.#entries.has(entry.number)) this.#post(rpc, entry, body, true);
     else this.#answered();
   }
 
-  #post(rpc: Rpc, entry: Entry, body: Uint8Array): void {
-    const { number: message, to, watched } = entry;
+  /** `moves`: the bytes are not needed here any more. */
+  #post(rpc: Rpc, entry: Entry, body: Uint8Array, moves: boolean): void {
+    const { number: message, to, wire, watched } = entry;
     const options = { ...entry.settings, watched };
     entry.posted = true;
-    rpc.request('send', { message, to, body, options }, [body.buffer as ArrayBuffer]).then(
+    const transfer = moves ? [body.buffer as ArrayBuffer] : [];
+    rpc.request('send', { message, to, wire, body, options }, transfer).then(
       ({ receipt }) => {
+        if (this.#rpc !== rpc) return;
         entry.receipt = receipt;
         entry.handle.reachQueued();
         this.#answered();
       },
       (error: unknown) => {
+        // A worker that is gone answers nothing; what becomes of its messages is settled by then.
+        if (this.#rpc !== rpc) return;
         this.#fail(entry, error);
         this.#answered();
       },
@@ -243,6 +284,8 @@ export class Outgoing {
   #remove(entry: Entry): void {
     this.#entries.delete(entry.number);
     this.#waiting.delete(entry);
+    if (entry.kept) this.#kept -= entry.bytes;
+    entry.kept = false;
     this.#release(entry);
     entry.signal?.removeEventListener('abort', entry.onAbort);
     this.#handOver();
@@ -267,4 +310,9 @@ export class Outgoing {
     this.#handedOver?.open();
     this.#handedOver = null;
   }
+}
+
+/** What can be posted more than once without the page copying much. */
+function lasting(body: Uint8Array | Blob): Uint8Array | Blob {
+  return body instanceof Blob || body.byteLength <= limits.copiedBytes ? body : new Blob([body as BlobPart]);
 }

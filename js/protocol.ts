@@ -130,6 +130,8 @@ export interface OpenRequest {
   options: OpenOptions;
   /** For `js/worker.ts` only; the wasm class never sees it. */
   wasm: WasmSource;
+  /** A lock that the worker holds as long as it lives, so that its end is noticed. For `js/worker.ts` only. */
+  alive?: string | undefined;
 }
 export interface SendRequest {
   id: number;
@@ -138,7 +140,9 @@ export interface SendRequest {
   message: number;
   /** An address, or a reply tag in base58. */
   to: string;
-  /** Its buffer is transferred. */
+  /** The id of its envelope, if it gets one: 16 bytes. */
+  wire: Uint8Array;
+  /** Its buffer is transferred, but where the page keeps it. */
   body: Uint8Array;
   options: SendSettings;
 }
@@ -178,14 +182,17 @@ export interface CloseRequest {
   drain: boolean;
   timeoutMs: number;
 }
-/** Requests to one peer; each ends by a `response` or `requestFailed` event. The buffers are transferred. */
+/**
+ * Requests to one peer; each ends by a `response` or `requestFailed` event. The buffers are
+ * transferred, but where the page keeps them. `wire`: the id of a request, 16 bytes.
+ */
 export interface AskRequest {
   id: number;
   op: 'request';
   to: string;
   options: RequestSettings;
   /** `message`: chosen by the page, unique among requests and probes. */
-  items: { message: number; body: Uint8Array }[];
+  items: { message: number; wire: Uint8Array; body: Uint8Array }[];
 }
 /** Whether a peer speaks mixlet; ends as a request does. */
 export interface ProbeRequest {
@@ -422,8 +429,14 @@ export type WorkerEvent =
   /** The recipient's client has the whole message. */
   | { event: 'receipted'; message: number; roundTripMs: number }
   | { event: 'notReceipted'; message: number; error: WireError }
-  /** The buffer of `body` is transferred. `via`: bare bytes, or the envelope of a mixlet peer. */
-  | ({ event: 'received'; body: Uint8Array; via: 'mixlet' | 'plain'; canReply: boolean } & Sender)
+  /** The buffer of `body` is transferred. `via`: bare bytes, or the envelope of a mixlet peer, whose id is `wire`. */
+  | ({
+      event: 'received';
+      body: Uint8Array;
+      via: 'mixlet' | 'plain';
+      wire: Uint8Array | null;
+      canReply: boolean;
+    } & Sender)
   | ({ event: 'response'; message: number; body: Uint8Array } & Sender)
   | { event: 'requestFailed'; message: number; error: WireError }
   /** An answer to a request that had been given up; without a body it says that there is none. */

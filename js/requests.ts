@@ -25,6 +25,8 @@ export interface Question {
 
 interface Entry extends Question {
   readonly number: number;
+  /** Its id, the same when it is asked again by another worker: the peer handles it once. */
+  readonly wire: Uint8Array;
   readonly resolve: (message: ReceivedMessage) => void;
   readonly reject: (error: unknown) => void;
   readonly asked: number;
@@ -61,7 +63,9 @@ export class Requests {
     const onAbort = () => this.#cancel(entry, signal?.reason);
     const entry: Entry = {
       ...question,
+      body: question.settings.retry ? lasting(question.body) : question.body,
       number,
+      wire: crypto.getRandomValues(new Uint8Array(16)),
       resolve,
       reject,
       asked: performance.now(),
@@ -86,6 +90,20 @@ export class Requests {
   attach(rpc: Rpc): void {
     this.#rpc = rpc;
     this.#flush();
+  }
+
+  /** The worker is gone, and another one takes over: those that may be are asked again. */
+  detach(error: unknown): void {
+    this.#rpc = null;
+    for (const entry of [...this.#entries.values()]) {
+      if (!entry.posted) continue;
+      if (!entry.settings.retry) {
+        this.#fail(entry, error);
+        continue;
+      }
+      entry.posted = false;
+      this.#waiting.push(entry);
+    }
   }
 
   /** Fails everything; whoever called it has done away with the worker. */
@@ -128,6 +146,7 @@ export class Requests {
       const [first] = group;
       if (entry.body instanceof Blob) {
         post();
+        entry.posted = true;
         void this.#readAndPost(rpc, entry, entry.body);
       } else {
         if (first && (group.length >= limits.requestsTogether || !isAlike(first, entry))) post();
@@ -139,8 +158,9 @@ export class Requests {
   }
 
   async #readAndPost(rpc: Rpc, entry: Entry, blob: Blob): Promise<void> {
+    let body: Uint8Array;
     try {
-      entry.body = new Uint8Array(await blob.arrayBuffer());
+      body = new Uint8Array(await blob.arrayBuffer());
     } catch (cause) {
       this.#fail(
         entry,
@@ -148,10 +168,11 @@ export class Requests {
       );
       return;
     }
-    if (this.#entries.has(entry.number) && this.#rpc === rpc) this.#post(rpc, [entry]);
+    if (this.#entries.has(entry.number) && this.#rpc === rpc) this.#post(rpc, [entry], body);
   }
 
-  #post(rpc: Rpc, group: Entry[]): void {
+  /** `read`: what was in the first one's Blob. */
+  #post(rpc: Rpc, group: Entry[], read?: Uint8Array): void {
     const [first] = group;
     if (!first) return;
     for (const entry of group) {
@@ -162,12 +183,20 @@ export class Requests {
     const left = first.timeoutMs && Math.max(1, first.timeoutMs - (performance.now() - first.asked));
     const { service } = first.settings;
     const options = { ...first.settings, timeoutMs: left, service: service === PROBE ? '' : service };
-    const bodies = group.map(({ number: message, body }) => ({ message, body: body as Uint8Array }));
+    const items = group.map(({ number: message, wire, body }) => ({
+      message,
+      wire,
+      body: read ?? (body as Uint8Array),
+    }));
+    // Copied where they may have to be asked again; those are small, or were read from a Blob.
+    const transfer = read || !first.settings.retry ? buffersOf(items) : [];
     const request =
       service === PROBE
         ? rpc.request('probe', { message: first.number, to: first.to, options })
-        : rpc.request('request', { to: first.to, options, items: bodies }, buffersOf(bodies));
+        : rpc.request('request', { to: first.to, options, items }, transfer);
     request.catch((error: unknown) => {
+      // A worker that is gone answers nothing; what becomes of its requests is settled by then.
+      if (this.#rpc !== rpc) return;
       for (const entry of group) this.#fail(entry, error);
     });
   }
@@ -212,6 +241,10 @@ function isAlike(a: Entry, b: Entry): boolean {
     JSON.stringify(a.settings) === JSON.stringify(b.settings)
   );
 }
+
+/** What can be posted more than once without the page copying much. */
+const lasting = (body: Uint8Array | Blob) =>
+  body instanceof Blob || body.byteLength <= limits.copiedBytes ? body : new Blob([body as BlobPart]);
 
 /** Each buffer once: two bodies may share one. */
 const buffersOf = (items: { body: Uint8Array }[]) => [...new Set(items.map(({ body }) => body.buffer as ArrayBuffer))];

@@ -24,10 +24,15 @@ export class Session {
   readonly #ended = new Gate();
   /** The script runs: a later error is not a failure to load it. */
   #heard = false;
+  /** The lock that the worker holds; nothing for one that runs in this thread, or where there are no locks. */
+  readonly alive: string | undefined;
+  readonly #watching = new AbortController();
 
   /** Starts the worker, or what stands for it. Throws `MixError` `worker-crashed` when the browser refuses to. */
   constructor({ worker, engine, webSocket }: PageOptions, listener: SessionListener) {
     this.#listener = listener;
+    const hasLocks = !engine && globalThis.navigator?.locks?.request !== undefined;
+    this.alive = hasLocks ? `mixlet:alive:${crypto.randomUUID()}` : undefined;
     const makeWorker = typeof worker === 'function' ? worker : defaultWorker;
     try {
       this.#worker = engine ? engine.startInThread({ webSocket }) : makeWorker();
@@ -49,10 +54,20 @@ export class Session {
     return this.#ended.opened;
   }
 
+  /** Notices the worker's end, of which the browser tells nothing when it kills one: its lock becomes free then. */
+  watch(): void {
+    const { alive } = this;
+    if (alive === undefined) return;
+    const freed = () => this.#crash('the browser has ended the worker');
+    // Rejected by the end of the session.
+    navigator.locks.request(alive, { signal: this.#watching.signal }, freed).catch(() => {});
+  }
+
   /** Stops the worker at once. Open requests reject with the reason. */
   end(reason: unknown): void {
     if (this.#ended.isOpen) return;
     this.#ended.open();
+    this.#watching.abort();
     this.#worker.removeEventListener('message', this.#onMessage);
     this.#worker.removeEventListener('messageerror', this.#onMessageError);
     this.#worker.removeEventListener('error', this.#onError);

@@ -15,7 +15,7 @@ use super::receipts::{Promised, Receipts};
 use super::requests::{Answered, Question, Requests};
 use super::serving::Serving;
 use super::streams::Streams;
-use super::{Event, Receipt, RequestError, RequestHandle, RequestOptions, Sending, StreamId, StreamOptions};
+use super::{Event, Item, Receipt, RequestError, RequestHandle, RequestOptions, Sending, StreamId, StreamOptions};
 use crate::engine::{
     self, Bound, Code, Config, Engine, FetchError, FetchId, Frame, Incoming, LinkId, MessageId, PacketFormat, Phase,
     Recipient, Replies, Request, SendError, SendOptions, Sphinx, State,
@@ -100,11 +100,11 @@ impl<P: PacketFormat> Client<P> {
         sending: &Sending,
         now: Instant,
     ) -> Result<bool, SendError> {
-        let Sending { options, receipt } = sending;
+        let Sending { options, receipt, id: chosen } = sending;
         if !self.wants_receipt(to, options, *receipt) {
             // Bare bytes that look like an envelope would be taken for one.
             if body.starts_with(&envelope::MAGIC) {
-                let wrapped = envelope::simple(Kind::Message, self.outbox.id(), body);
+                let wrapped = envelope::simple(Kind::Message, chosen.unwrap_or_else(|| self.outbox.id()), body);
                 self.engine.send(id, to, &wrapped, options, now)?;
             } else {
                 self.engine.send(id, to, body, options, now)?;
@@ -114,7 +114,7 @@ impl<P: PacketFormat> Client<P> {
         if body.len() > limits::MESSAGE_LEN_MAX {
             return Err(SendError::TooLarge);
         }
-        let envelope_id = self.outbox.id();
+        let envelope_id = chosen.unwrap_or_else(|| self.outbox.id());
         let bytes = self.receipts.wrap(envelope_id, body).inspect_err(|_| self.wants_room = true)?;
         self.engine.send(id, to, &bytes, options, now)?;
         let promised = Promised { id: envelope_id, to: to.clone(), bytes, options: *options };
@@ -138,11 +138,12 @@ impl<P: PacketFormat> Client<P> {
     /// For all of them, and none is asked then.
     pub fn request(
         &mut self,
-        items: Vec<(MessageId, Vec<u8>)>,
+        items: impl IntoIterator<Item = impl Into<Item>>,
         to: &Recipient,
         options: &RequestOptions,
         now: Instant,
     ) -> Result<(), RequestError> {
+        let items = items.into_iter().map(Into::into).collect();
         self.ask(Question { kind: Kind::Request, items, to, options }, now)
     }
 
@@ -157,7 +158,7 @@ impl<P: PacketFormat> Client<P> {
         options: &RequestOptions,
         now: Instant,
     ) -> Result<(), RequestError> {
-        let items = Vec::from([(id, peers::FEATURES.to_be_bytes().to_vec())]);
+        let items = Vec::from([(id, peers::FEATURES.to_be_bytes().to_vec()).into()]);
         self.ask(Question { kind: Kind::Probe, items, to, options }, now)
     }
 
@@ -568,7 +569,7 @@ impl<P: PacketFormat> Client<P> {
             }
         }
         if self.receipts.is_new(envelope.id, now) {
-            self.events.push_back(Event::Message { body: envelope.body.to_vec(), from });
+            self.events.push_back(Event::Message { id: envelope.id, body: envelope.body.to_vec(), from });
         }
     }
 
@@ -681,16 +682,16 @@ impl<P: PacketFormat> Client<P> {
         }
         let refuse = |error| Err(RequestError::Send(error));
         let room = limits::MESSAGE_LEN_MAX - envelope::HEADER_LEN - limits::SERVICE_LEN_MAX;
-        if items.iter().any(|(_, body)| body.len() > room) {
+        if items.iter().any(|item| item.body.len() > room) {
             return refuse(SendError::TooLarge);
         }
-        if items.iter().any(|(id, _)| self.requests.is_asked(*id)) {
+        if items.iter().any(|item| self.requests.is_in_use(item)) {
             return refuse(SendError::DuplicateId);
         }
         if self.engine.is_closing() {
             return refuse(SendError::Closed);
         }
-        let len = items.iter().map(|(_, body)| body.len()).sum();
+        let len = items.iter().map(|item| item.body.len()).sum();
         if !self.requests.has_room(items.len(), len) {
             self.wants_room = true;
             return refuse(SendError::QueueFull);

@@ -3,6 +3,7 @@
 use alloc::string::String;
 use alloc::vec::Vec;
 
+use super::envelope::Id;
 use super::requests::Failed;
 use super::{RequestHandle, Speaks, StreamId};
 use crate::engine::{self, Code, MessageId, Phase, Recipient, SendError, SendOptions};
@@ -27,6 +28,8 @@ pub enum Event {
     },
     /// A message of a mixlet peer, which the application has not seen.
     Message {
+        /// Its id, for who has seen it before this client began.
+        id: Id,
         /// The sender's bytes.
         body: Vec<u8>,
         /// Whom to answer, if anybody.
@@ -144,6 +147,25 @@ pub struct Sending {
     pub options: SendOptions,
     /// Whether it is to be receipted.
     pub receipt: Receipt,
+    /// The id of its envelope, if it gets one, for who may have to send it again from elsewhere. `None`: a new one.
+    pub id: Option<Id>,
+}
+
+/// One of several requests.
+#[derive(Clone, Debug)]
+pub struct Item {
+    /// The caller's number of it.
+    pub number: MessageId,
+    /// Its id; `None`: a new one.
+    pub id: Option<Id>,
+    /// What is asked.
+    pub body: Vec<u8>,
+}
+
+impl From<(MessageId, Vec<u8>)> for Item {
+    fn from((number, body): (MessageId, Vec<u8>)) -> Self {
+        Self { number, id: None, body }
+    }
 }
 
 /// Whether a message is to be receipted by the peer's client.

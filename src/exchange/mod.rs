@@ -24,7 +24,7 @@ mod streams;
 use crate::engine::Engine;
 
 pub use client::Client;
-pub use event::{Event, Receipt, RequestError, Sending};
+pub use event::{Event, Item, Receipt, RequestError, Sending};
 pub use peers::{FEATURES, RECEIPTS, REQUESTS, STREAMS, Speaks};
 pub use requests::RequestOptions;
 pub use serving::RequestHandle;

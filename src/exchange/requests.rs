@@ -7,6 +7,7 @@
 use alloc::string::String;
 use alloc::vec::Vec;
 
+use super::Item;
 use super::envelope::{self, Envelope, Id, Kind};
 use super::outbox::Outbox;
 use super::seen::Remembered;
@@ -71,7 +72,7 @@ impl RequestOptions {
 /// Requests to one peer that differ in nothing but their numbers and bodies.
 pub(super) struct Question<'a> {
     pub(super) kind: Kind,
-    pub(super) items: Vec<(MessageId, Vec<u8>)>,
+    pub(super) items: Vec<Item>,
     pub(super) to: &'a Recipient,
     pub(super) options: &'a RequestOptions,
 }
@@ -154,16 +155,16 @@ impl Requests {
         self.asked.len() + count <= limits::REQUESTS_COUNT_MAX && self.bytes + len <= limits::REQUESTS_LEN_MAX
     }
 
-    pub(super) fn is_asked(&self, caller: MessageId) -> bool {
-        self.by_caller.contains_key(&caller)
+    pub(super) fn is_in_use(&self, item: &Item) -> bool {
+        self.by_caller.contains_key(&item.number) || item.id.is_some_and(|id| self.asked.contains_key(&id))
     }
 
     /// Registers requests to one peer and queues them, small ones together.
     pub(super) fn ask(&mut self, outbox: &mut Outbox, question: Question<'_>, now: Instant) {
         let Question { kind, items, to, options } = question;
         let mut ids = Vec::with_capacity(items.len());
-        for (caller, body) in items {
-            let id = outbox.id();
+        for Item { number: caller, id, body } in items {
+            let id = id.unwrap_or_else(|| outbox.id());
             self.bytes += body.len();
             self.by_caller.insert(caller, id);
             let deadline = options.deadline(body.len(), now);

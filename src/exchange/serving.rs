@@ -17,7 +17,7 @@ use crate::table::{Table, TableSet};
 pub struct RequestHandle(pub u64);
 
 enum Served {
-    Handled,
+    Handled(RequestHandle),
     /// With the answer, as long as it is kept.
     Answered(Option<Vec<u8>>),
 }
@@ -26,7 +26,7 @@ enum Served {
 pub(super) struct Serving {
     services: TableSet<String>,
     handled: Table<RequestHandle, (Id, Recipient)>,
-    served: Table<Id, (Recipient, Served)>,
+    served: Table<Id, Served>,
     by_age: VecDeque<Id>,
     /// Those whose answer is kept, oldest first.
     kept: VecDeque<Id>,
@@ -58,20 +58,19 @@ impl Serving {
         service: &str,
         from: &Recipient,
     ) -> Option<RequestHandle> {
-        match self.served.get(&id) {
-            // Somebody else's id can only be a guess, or stolen.
-            Some((asker, _)) if asker != from => {
-                self.refused += 1;
-                return None;
-            }
-            Some((_, served)) => {
-                self.repeats += 1;
-                if let Served::Answered(Some(bytes)) = served {
-                    outbox.again(from, bytes);
+        // Only the asker knows the id. Under another tag it has started anew in between, and its old SURBs lead nowhere.
+        if let Some(served) = self.served.get(&id) {
+            self.repeats += 1;
+            match served {
+                Served::Answered(Some(bytes)) => outbox.again(from, bytes),
+                Served::Answered(None) => {}
+                Served::Handled(handle) => {
+                    if let Some((_, asker)) = self.handled.get_mut(handle) {
+                        *asker = from.clone();
+                    }
                 }
-                return None;
             }
-            None => {}
+            return None;
         }
         if !self.services.iter().any(|known| known == service) {
             self.refused += 1;
@@ -86,7 +85,7 @@ impl Serving {
         let handle = RequestHandle(self.next);
         self.next += 1;
         self.handled.insert(handle, (id, from.clone()));
-        self.served.insert(id, (from.clone(), Served::Handled));
+        self.served.insert(id, Served::Handled(handle));
         self.by_age.push_back(id);
         if self.served.len() > limits::SERVED_COUNT_MAX
             && let Some(oldest) = self.by_age.pop_front()
@@ -110,7 +109,7 @@ impl Serving {
     /// The answer is on its way.
     pub(super) fn responded(&mut self, handle: RequestHandle, bytes: Vec<u8>) {
         let Some((id, _)) = self.handled.remove(&handle) else { return };
-        let Some((_, served)) = self.served.get_mut(&id) else { return };
+        let Some(served) = self.served.get_mut(&id) else { return };
         let keep = bytes.len() <= limits::SERVED_LEN_MAX / 16;
         if keep {
             self.kept_len += bytes.len();
@@ -142,7 +141,7 @@ impl Serving {
     }
 
     fn drop_kept(&mut self, id: Id) {
-        if let Some((_, Served::Answered(kept))) = self.served.get_mut(&id)
+        if let Some(Served::Answered(kept)) = self.served.get_mut(&id)
             && let Some(bytes) = kept.take()
         {
             self.kept_len -= bytes.len();

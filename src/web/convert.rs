@@ -17,6 +17,7 @@ use crate::engine::{
     Code, Config, Event, Listening, MessageId, Overflow, Packet, Phase, Priority, Recipient, Reconnect, Replies,
     SendError, SendOptions, Stats, Traffic,
 };
+use crate::exchange::envelope::Id;
 use crate::exchange::{Receipt, Sending};
 use crate::json::{self, Value};
 use crate::message::{Address, GatewayId, SenderTag};
@@ -235,7 +236,7 @@ impl Outgoing {
             message: message_id(message)?,
             to: recipient(&text(message, "to")?)?,
             body: bytes(message, "body")?,
-            sending: Sending { options: send_options(&options)?, receipt },
+            sending: Sending { options: send_options(&options)?, receipt, id: optional(message, "wire", wire)? },
             watched: flag(&options, "watched")?,
         })
     }
@@ -442,7 +443,7 @@ impl Post {
             Event::Progress { phase, fraction } => self.progress(phase, fraction),
             Event::Received { body, tag, over } => {
                 let from = tag.map(Recipient::Tag).or(over.map(Recipient::Address));
-                self.received(&body, from.as_ref(), "plain", can_reply);
+                self.received((&body, None), from.as_ref(), can_reply);
             }
             Event::Room => self.plain("room", &[]),
             Event::Sent { id } => self.plain("sent", &[message(id)]),
@@ -501,14 +502,19 @@ impl Post {
 
     pub(super) fn received(
         &self,
-        body: &[u8],
+        (body, wire): (&[u8], Option<Id>),
         from: Option<&Recipient>,
-        via: &str,
         can_reply: impl Fn(&SenderTag) -> bool,
     ) {
         let message = Object::new();
         set(&message, "event", &JsValue::from_str("received"));
+        // Only envelopes have an id.
+        let (via, id) = match wire {
+            Some(id) => ("mixlet", Uint8Array::from(&id.0[..]).into()),
+            None => ("plain", JsValue::NULL),
+        };
         set(&message, "via", &JsValue::from_str(via));
+        set(&message, "wire", &id);
         set_from(&message, from);
         let can_reply = match from {
             Some(Recipient::Address(_)) => true,
@@ -757,6 +763,12 @@ pub(super) fn number(object: &JsValue, name: &str) -> Result<f64, Failure> {
 
 pub(super) fn flag(object: &JsValue, name: &str) -> Result<bool, Failure> {
     field(object, name)?.as_bool().ok_or_else(|| invalid(format!("{name} must be true or false")))
+}
+
+/// The id of an envelope.
+pub(super) fn wire(object: &JsValue, name: &str) -> Result<Id, Failure> {
+    let bytes = bytes(object, name)?;
+    bytes.try_into().map(Id).map_err(|_| invalid(format!("{name} must have 16 bytes")))
 }
 
 /// A copy of a byte array.

@@ -8,10 +8,10 @@ use wasm_bindgen::{JsCast, JsValue};
 
 use super::convert::{
     Failure, Post, bytes, duration, field, flag, invalid, message_id, millis, optional, recipient, send_options, set,
-    set_from, strict, text, whole,
+    set_from, strict, text, whole, wire,
 };
 use crate::engine::{MessageId, Recipient, SendOptions};
-use crate::exchange::{Event, RequestHandle, RequestOptions, Speaks, StreamId, StreamOptions};
+use crate::exchange::{Event, Item, RequestHandle, RequestOptions, Speaks, StreamId, StreamOptions};
 use crate::json::Value;
 use crate::limits;
 use crate::message::SenderTag;
@@ -53,8 +53,8 @@ pub enum Call {
     },
     /// Ask.
     Request {
-        /// Numbers and bodies.
-        items: Vec<(MessageId, Vec<u8>)>,
+        /// Numbers, ids and bodies.
+        items: Vec<Item>,
         /// Whom.
         to: Recipient,
         /// How.
@@ -139,7 +139,10 @@ impl Call {
             "request" => {
                 let items: Array =
                     field(message, "items")?.dyn_into().map_err(|_| invalid("items must be an array".into()))?;
-                let items = items.iter().map(|item| Ok((message_id(&item)?, bytes(&item, "body")?)));
+                let items = items.iter().map(|item| {
+                    let (number, id) = (message_id(&item)?, optional(&item, "wire", wire)?);
+                    Ok(Item { number, id, body: bytes(&item, "body")? })
+                });
                 let options = request_options(&field(message, "options")?)?;
                 Self::Request { items: items.collect::<Result<_, Failure>>()?, to: to()?, options }
             }
@@ -215,7 +218,7 @@ impl Post {
                     None => self.post(&message, &Array::new()),
                 }
             }
-            Event::Message { body, from } => self.received(&body, from.as_ref(), "mixlet", can_reply),
+            Event::Message { id, body, from } => self.received((&body, Some(id)), from.as_ref(), can_reply),
             Event::NotReceipted { id, code } => {
                 let error = Failure::new(code).during(crate::engine::Phase::Peer).to_json();
                 self.plain("notReceipted", &[number("message", id.0), ("error", Value::Json(&error))]);

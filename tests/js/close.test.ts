@@ -202,9 +202,9 @@ describe('close', () => {
   });
 });
 
-describe('a client that loses its worker', () => {
+describe('a client that loses its worker and its identity with it', () => {
   test('is closed, tells why in an error event, and fails everything that is open', async () => {
-    const { client, worker } = await connected();
+    const { client, worker } = await connected({ storage: 'memory' });
     const errors = heard(client, 'error');
     const states = heard(client, 'statechange');
     const sent = client.send(address, 'x');
@@ -221,7 +221,7 @@ describe('a client that loses its worker', () => {
   });
 
   test('also by an error event of the worker', async () => {
-    const { client, worker } = await connected();
+    const { client, worker } = await connected({ storage: 'memory' });
     await worker.flush();
     worker.say({ event: 'room' });
     await worker.flush();
@@ -230,13 +230,13 @@ describe('a client that loses its worker', () => {
   });
 
   test('also by a message that cannot be read', async () => {
-    const { client, worker } = await connected();
+    const { client, worker } = await connected({ storage: 'memory' });
     worker.dispatchEvent(new Event('messageerror'));
     expect(client.state).toBe('closed');
   });
 
   test('can connect again', async () => {
-    const fake = await connected();
+    const fake = await connected({ storage: 'memory' });
     fake.worker.say({ event: 'error', error: wire({ code: 'worker-crashed', message: 'told by the engine' }) });
     await fake.worker.flush();
     expect(fake.client.state).toBe('closed');

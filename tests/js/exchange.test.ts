@@ -158,7 +158,7 @@ describe('requests', () => {
   });
 
   test('end with the client and with the worker', async () => {
-    const { client, worker } = await connected();
+    const { client, worker } = await connected({ storage: 'memory' });
     const answer = client.request(address, 'x');
     await worker.request('request');
     worker.say({ event: 'crashed', detail: 'boom' });

@@ -27,6 +27,7 @@ describe('a received message', () => {
     worker.say({
       event: 'received',
       via: 'plain',
+      wire: null,
       address: null,
       body: new Uint8Array([0xff]),
       tag: null,
@@ -291,7 +292,7 @@ describe('messages()', () => {
 });
 
 const receive = (worker: FakeWorker, body: Uint8Array<ArrayBuffer>, from: string | null = null) =>
-  worker.say({ event: 'received', via: 'plain', address: null, body, tag: from, canReply: from !== null }, [
+  worker.say({ event: 'received', via: 'plain', wire: null, address: null, body, tag: from, canReply: from !== null }, [
     body.buffer,
   ]);
 

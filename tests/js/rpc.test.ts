@@ -89,7 +89,9 @@ describe('rpc', () => {
       receipt: null,
       watched: false,
     } as const;
-    const request = rpc.request('send', { message: 1, to: 'x', body, options }, [body.buffer]);
+    const request = rpc.request('send', { message: 1, to: 'x', wire: new Uint8Array(16), body, options }, [
+      body.buffer,
+    ]);
     expect(body.byteLength).toBe(0);
     await expect(request).resolves.toBe(5);
     port1.close();

@@ -187,7 +187,7 @@ describe('traffic', () => {
     const unhandled: unknown[] = [];
     const listen = (reason: unknown) => unhandled.push(reason);
     process.on('unhandledRejection', listen);
-    const fake = newClient();
+    const fake = newClient({ storage: 'memory' });
     const connecting = fake.client.connect();
     const worker = await started(fake);
     const request = await worker.request('open');

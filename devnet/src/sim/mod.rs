@@ -386,7 +386,7 @@ impl<F: NodeFormat> SimWorld<F> {
     ) -> Result<bool, SendError> {
         let now = self.now;
         let inside = self.clients[index].inside.as_mut().expect("a running client");
-        let sending = Sending { options: *options, receipt };
+        let sending = Sending { options: *options, receipt, id: None };
         let result = inside.send(MessageId(id), to, body, &sending, now);
         if result.is_ok() {
             self.oracle.sent(index, id, body, now);
