@@ -167,6 +167,7 @@ export class MixClient extends EventTarget {
     }
     const attempt = new Attempt(options, timeoutMs, (progress) => this.#emit('progress', progress));
     this.#attempt = attempt;
+    this.#crashes = [];
     void this.#connect(attempt);
     return attempt.promise;
   }

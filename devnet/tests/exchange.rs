@@ -232,7 +232,7 @@ fn small_requests_share_packets_and_fail_alone() {
     let (mut world, bob) = pair(25, Weather::default());
     world.with_client(BOB, |client, _| client.serve("echo".into()));
     let before = world.engine(ALICE).stats(world.now()).sent.real;
-    let items = (0..100).map(|id| (MessageId(id), format!("item {id}").into_bytes())).collect();
+    let items = (0..100).map(|id| (MessageId(id), format!("item {id}").into_bytes()));
     let options = RequestOptions { service: "echo".into(), expected_len: 100, ..RequestOptions::default() };
     world.with_client(ALICE, |client, now| client.request(items, &bob, &options, now)).unwrap();
     world.with_client(ALICE, |client, now| client.cancel_request(MessageId(50), now));
@@ -272,7 +272,7 @@ fn a_thousand_requests_answered_in_random_order_get_their_own_answers() {
     let (mut world, bob) = pair(27, Weather { loss: 0.05, ..Weather::default() });
     world.with_client(BOB, |client, _| client.serve(String::new()));
     let options = RequestOptions { timeout: Some(secs(600)), expected_len: 200, ..RequestOptions::default() };
-    let items = (0..1_000).map(|id| (MessageId(id), format!("number {id}").into_bytes())).collect();
+    let items = (0..1_000).map(|id| (MessageId(id), format!("number {id}").into_bytes()));
     world.with_client(ALICE, |client, now| client.request(items, &bob, &options, now)).unwrap();
     world.run_for(secs(20));
     let mut waiting = requests(&world, BOB);
@@ -296,7 +296,7 @@ fn a_hundred_thousand_requests_to_a_silent_peer_leave_nothing_behind() {
     let options = RequestOptions { timeout: Some(secs(5)), expected_len: 0, ..RequestOptions::default() };
     let mut tables = Vec::new();
     for round in 0..100u64 {
-        let items = (0..1_000).map(|id| (MessageId(round * 1_000 + id), vec![0; 64])).collect();
+        let items = (0..1_000).map(|id| (MessageId(round * 1_000 + id), vec![0_u8; 64]));
         world.with_client(ALICE, |client, now| client.request(items, &bob, &options, now)).unwrap();
         world.run_for(secs(6));
         if round == 9 || round == 99 {
@@ -472,6 +472,97 @@ fn a_peer_that_sends_more_than_it_may_is_cut_off() {
     world.run_for(secs(3));
     assert!(said(&world, BOB, |event| matches!(event, Event::StreamClosed { code: ending::VIOLATION, .. })));
     assert!(said(&world, ALICE, |event| matches!(event, Event::StreamClosed { code: ending::VIOLATION, .. })));
+}
+
+// ── hostile peers ────────────────────────────────────────────────────────────────────────────────────────────────────
+
+/// Alice and a stranger, on Bob's network; Bob serves and listens.
+fn with_stranger(seed: u64) -> (World, Recipient, usize) {
+    let (mut world, bob) = unpaced(seed, Weather::default());
+    let config = world.config(0);
+    let stranger = world.add_client(config);
+    world.until_ready(stranger);
+    let mut traffic = world.clients[stranger].config.traffic;
+    traffic.danger_no_pacing = true;
+    world.with_engine(stranger, |engine, now| engine.set_traffic(traffic, now)).unwrap();
+    world.with_client(BOB, |client, _| {
+        assert!(client.serve("echo".into()) && client.listen("pipe".into(), StreamOptions::default()));
+    });
+    (world, bob, stranger)
+}
+
+/// An honest conversation goes on.
+fn is_still_served(world: &mut World, bob: &Recipient, id: u64) {
+    ask(world, id, bob, "echo", b"still there", &RequestOptions::default());
+    serve_until(world, secs(60), |world| answer(world, id).is_some());
+    assert_eq!(answer(world, id), Some(Ok(b"still there".to_vec())));
+}
+
+#[test]
+fn random_envelopes_of_a_stranger_change_nothing() {
+    for seed in 60..64 {
+        let (mut world, bob, stranger) = with_stranger(seed);
+        let mut rng = ChaCha20Rng::seed_from_u64(seed);
+        for id in 0..4_000 {
+            // Few ids, so that frames meet streams and requests that are there.
+            let kind = [0, 1, 2, 3, 4, 5, 6, 7, 8, 16, 17, 18, 19, 20, 99][rng.next_u32() as usize % 15];
+            let mut bytes = envelope::MAGIC.to_vec();
+            bytes.extend_from_slice(&[1, kind, (rng.next_u32() % 4) as u8]);
+            bytes.extend_from_slice(&[(rng.next_u32() % 8) as u8; 16]);
+            let service: &[u8] = [&b"echo"[..], b"pipe", b"", b"none"][rng.next_u32() as usize % 4];
+            bytes.push(service.len() as u8);
+            bytes.extend_from_slice(service);
+            let len = rng.next_u32() as usize % 40;
+            let small = rng.next_u32() % 2 == 0;
+            bytes.extend((0..len).map(|at| if small && at < 8 { 0 } else { rng.next_u32() as u8 }));
+            if let envelope::Opened::Envelope(opened) = envelope::open(&bytes) {
+                world.announce(opened.body);
+            }
+            let _ = world.send(stranger, id, &bob, &bytes, &SendOptions::default());
+            if id % 50 == 0 {
+                world.run_for(Duration::from_millis(50));
+            }
+        }
+        world.run_for(secs(30));
+        is_still_served(&mut world, &bob, 1);
+    }
+}
+
+#[test]
+fn requests_that_are_never_handled_are_bounded() {
+    let (mut world, bob, stranger) = with_stranger(64);
+    for round in 0..100 {
+        let items: Vec<_> = (0..60).map(|id| (MessageId(round * 60 + id), vec![1; 40])).collect();
+        let options = RequestOptions { service: "echo".into(), expected_len: 0, ..RequestOptions::default() };
+        let _ = world.with_client(stranger, |client, now| client.request(items, &bob, &options, now));
+        world.run_for(Duration::from_millis(500));
+    }
+    world.run_for(secs(10));
+    let handled = world.inside(BOB).bounds().into_iter().find(|bound| bound.name == "requests handled").unwrap();
+    assert_eq!(handled.len, limits::SERVING_COUNT_MAX);
+}
+
+#[test]
+fn streams_without_end_are_bounded() {
+    let (mut world, bob, stranger) = with_stranger(65);
+    let options = StreamOptions::default();
+    for (client, first) in [(ALICE, 0), (stranger, 1_000)] {
+        for id in first..first + 200 {
+            let to = bob.clone();
+            world
+                .with_client(client, |inside, now| inside.open_stream(StreamId(id), &to, "pipe", &options, now))
+                .unwrap();
+        }
+    }
+    world.run_for(secs(30));
+    let streams = world.inside(BOB).bounds().into_iter().find(|bound| bound.name == "streams").unwrap();
+    assert_eq!(streams.len, limits::STREAMS_COUNT_MAX);
+    let refused = |world: &World, client: usize| {
+        let said = world.clients[client].said.iter();
+        said.filter(|(_, event)| matches!(event, Event::StreamFailed { code: Code::HandlerFailed, .. })).count()
+    };
+    assert_eq!(refused(&world, ALICE) + refused(&world, stranger), 400 - limits::STREAMS_COUNT_MAX);
+    is_still_served(&mut world, &bob, 1);
 }
 
 // ── helpers ──────────────────────────────────────────────────────────────────────────────────────────────────────────

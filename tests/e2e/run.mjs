@@ -13,6 +13,7 @@ import { Chromium, Firefox } from './lib/browsers.mjs';
 import { Report } from './lib/report.mjs';
 import { serveSite } from './lib/site.mjs';
 import { badInput } from './parts/bad-input.mjs';
+import { crash } from './parts/crash.mjs';
 import { faults } from './parts/faults.mjs';
 import { interop } from './parts/interop.mjs';
 import { record } from './parts/record.mjs';
@@ -35,6 +36,7 @@ const PARTS = {
   },
   record,
   faults,
+  crash,
   interop,
   shape,
   'bad input': badInput,
@@ -42,10 +44,10 @@ const PARTS = {
 
 const LANES = {
   Chromium: [
-    ['talk', 'two browsers', 'faults'],
+    ['talk', 'two browsers', 'faults', 'crash'],
     ['shape', 'record', 'interop', 'bad input'],
   ],
-  Firefox: [['talk'], ['shape']],
+  Firefox: [['talk', 'crash'], ['shape']],
 };
 
 await entry(async () => {
