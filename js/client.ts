@@ -91,6 +91,8 @@ export class MixClient extends EventTarget {
   #statsTimer: ReturnType<typeof setInterval> | undefined;
   #traffic: Readonly<TrafficSettings>;
   #state: ClientState = 'idle';
+  /** What the worker said last, also while the page is frozen. */
+  #linkState: ClientState = 'ready';
   #address: MixAddress | null = null;
   #gateway: GatewayInfo | null = null;
   #attempt: Attempt | null = null;
@@ -398,7 +400,9 @@ export class MixClient extends EventTarget {
     attempt.session = session;
     const transfer = 'bytes' in wasm ? [wasm.bytes] : [];
     const { alive } = session;
-    const { address, gateway } = await session.rpc.request('open', { options, wasm, alive }, transfer);
+    const opening = session.rpc.request('open', { options, wasm, alive }, transfer);
+    this.#exchange.prepare(session.rpc);
+    const { address, gateway } = await opening;
     session.watch();
     return { session, address: address as MixAddress, gateway, traffic };
   }
@@ -410,13 +414,15 @@ export class MixClient extends EventTarget {
     attempt.succeed();
     globalThis.addEventListener?.('online', this.#onOnline);
     globalThis.addEventListener?.('pagehide', this.#onPageHide);
+    globalThis.document?.addEventListener('freeze', this.#onFreeze);
+    globalThis.document?.addEventListener('resume', this.#onResume);
     // Set while connecting: before the first message. It can only fail by the end of the session, which is told anyway.
     if (traffic !== this.#traffic) session.rpc.request('traffic', { traffic: this.#traffic }).catch(() => {});
     if (this.#listeners.has('retransmit') || this.#listeners.has('surbs')) this.#tellListening();
     this.#timeStats();
     this.#outgoing.attach(session.rpc);
     this.#exchange.attach(session.rpc);
-    this.#setState(attempt.reportedState ?? 'ready');
+    this.#setLinkState(attempt.reportedState ?? 'ready');
     return address;
   }
 
@@ -484,8 +490,11 @@ export class MixClient extends EventTarget {
     if (this.#session === session) this.#session = null;
     globalThis.removeEventListener?.('online', this.#onOnline);
     globalThis.removeEventListener?.('pagehide', this.#onPageHide);
+    globalThis.document?.removeEventListener('freeze', this.#onFreeze);
+    globalThis.document?.removeEventListener('resume', this.#onResume);
     this.#replyable.clear();
     clearInterval(this.#statsTimer);
+    this.#outgoing.setLinkUp(false);
   }
 
   /** The worker has died. Where the identity outlives it, another one takes over. */
@@ -521,6 +530,7 @@ export class MixClient extends EventTarget {
         attempt.reject(error);
         if (this.#attempt !== attempt) return;
         this.#attempt = null;
+        this.#exchange.detach(error);
         if (!(error instanceof MixError) || !error.retriable || (maxAttempts !== null && tries >= maxAttempts)) {
           this.#end(error as MixError);
           return;
@@ -602,6 +612,11 @@ export class MixClient extends EventTarget {
       case 'choose-gateway':
         if (this.#attempt) void this.#chooseGateway(this.#attempt, event.gateways);
         break;
+      case 'moved':
+        // Who named a gateway wants the one moved to from now on.
+        if (this.#options.gatewayId !== undefined) this.#options.gatewayId = event.gateway?.id;
+        this.#setGateway(event.address as MixAddress, event.gateway ?? undefined);
+        break;
       case 'topology':
         this.#emit('topology', topologyInfo(event.topology));
         break;
@@ -647,8 +662,15 @@ export class MixClient extends EventTarget {
     } else if (this.#session && this.#state !== 'closed') {
       if (state === 'closed') this.#collapse(this.#session, error ?? mixError('gateway-refused'));
       else if (state === this.#state && error) this.#emit('error', error);
-      else if (state !== 'idle') this.#setState(state === 'connecting' ? 'reconnecting' : state, error);
+      else if (state !== 'idle') this.#setLinkState(state === 'connecting' ? 'reconnecting' : state, error);
     }
+  }
+
+  /** What the worker says of the link; while the page is frozen it is for later. */
+  #setLinkState(state: ClientState, error?: MixError): void {
+    this.#linkState = state;
+    this.#outgoing.setLinkUp(state === 'ready' || state === 'degraded');
+    if (this.#state !== 'paused') this.#setState(state, error);
   }
 
   #onTrouble(error: MixError): void {
@@ -719,6 +741,15 @@ export class MixClient extends EventTarget {
   };
 
   readonly #onOnline = (): void => this.#session?.rpc.notify({ op: 'online' });
+
+  /** The browser stops the page, and its workers with it, until `resume`. */
+  readonly #onFreeze = (): void => {
+    if (this.#session && this.#state !== 'closed') this.#setState('paused');
+  };
+
+  readonly #onResume = (): void => {
+    if (this.#state === 'paused') this.#setState(this.#linkState);
+  };
 
   /** The page is being left: the socket is closed now, so that the gateway keeps what comes. */
   readonly #onPageHide = (): void => {

@@ -138,11 +138,16 @@ export class Exchange {
     return this.#streams.listen(service, settings, signal);
   }
 
+  /** A worker is being started: what others have asked meanwhile comes before it is connected. */
+  prepare(rpc: Rpc): void {
+    this.#serving.attach(rpc);
+    this.#streams.attach(rpc);
+  }
+
+  /** The worker that was prepared for is connected. */
   attach(rpc: Rpc): void {
     this.#rpc = rpc;
     this.#requests.attach(rpc);
-    this.#serving.attach(rpc);
-    this.#streams.attach(rpc);
     this.#attached.open();
   }
 

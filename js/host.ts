@@ -49,6 +49,8 @@ export class Host {
   readonly #asked = new Map<number, (answer: Answer) => void>();
   #nextId = -1;
   #ended = false;
+  /** What came while the engine was being started; `null`: it is not. */
+  #held: PageMessage[] | null = null;
 
   /** `openSocket` opens what gateways are measured with. */
   constructor(scope: Scope, startEngine: StartEngine, openSocket: OpenSocket = (url) => new WebSocket(url)) {
@@ -77,9 +79,15 @@ export class Host {
     } else if (this.#engine) {
       if (message.op === 'close') this.#closeId = message.id;
       this.#guard(this.#engine, message);
-    } else if ('id' in message) {
-      this.#post({ id: message.id, error: notOpen }, []);
+    } else if (this.#held && this.#held.length < limits.heldMessages) {
+      this.#held.push(message);
+    } else {
+      this.#refuse(message);
     }
+  }
+
+  #refuse(message: PageMessage): void {
+    if ('id' in message) this.#post({ id: message.id, error: notOpen }, []);
   }
 
   /** Stops the engine at once and lets go of everything, as the end of a worker would. Nothing is posted any more. */
@@ -94,6 +102,7 @@ export class Host {
   async #open(request: OpenRequest): Promise<void> {
     const { wasm, alive, ...open } = request;
     this.#select = open.options.gatewaySelect;
+    this.#held = [];
     try {
       this.#post({ event: 'progress', phase: 'engine', fraction: 0 }, []);
       if (alive !== undefined) await this.#live(alive);
@@ -111,9 +120,17 @@ export class Host {
     } catch (error) {
       this.#release();
       this.#post({ id: request.id, error: toWire(error) }, []);
+      for (const message of this.#takeHeld()) this.#refuse(message);
       return;
     }
     this.#guard(this.#engine, open as PageMessage);
+    for (const message of this.#takeHeld()) this.handle(message);
+  }
+
+  #takeHeld(): PageMessage[] {
+    const held = this.#held ?? [];
+    this.#held = null;
+    return held;
   }
 
   /** Holds a lock for the rest of the worker's life. The browser frees it, however that ends. */

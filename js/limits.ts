@@ -15,6 +15,8 @@ export const limits = /* @__PURE__ */ Object.freeze({
   crashesMs: 60_000,
   /** Ids of messages that were seen, for when a worker that takes over does not know them. */
   seenMessages: 8_192,
+  /** Messages of the page that wait for the engine to be started; beyond it they are refused. */
+  heldMessages: 1_024,
   /** Messages the worker was given and has not yet answered for; the next waits, so that the worker stays responsive. */
   unansweredMessages: 1024,
   /** Reply blocks (SURBs) one message may carry. */
@@ -54,9 +56,10 @@ export const limits = /* @__PURE__ */ Object.freeze({
   statsEveryMs: 100,
   statsEventMs: 1_000,
   trafficTimeoutMs: 5_000,
-  /** `network.topology` and `network.gateways`; the latter with `measure`. */
+  /** `network.topology` and `network.gateways`; the latter with `measure`; `network.switchGateway`. */
   networkTimeoutMs: 5_000,
   measureTimeoutMs: 15_000,
+  switchTimeoutMs: 60_000,
   /** Gateways that are measured at once, how often each, and how long one may take to answer. */
   measuredAtOnce: 8,
   measurements: 3,

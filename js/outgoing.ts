@@ -22,6 +22,8 @@ interface Entry {
   /** The worker has been given it, body and all. */
   posted: boolean;
   watched: boolean;
+  /** The deadline it was given, until the worker has it. */
+  deadline: LinkTimer | null;
   /** Its delivery is followed by a receipt, or by the end of waiting for it. */
   receipt: boolean;
   /** Counted among the bodies that are kept. */
@@ -53,6 +55,7 @@ export class Outgoing {
   #kept = 0;
   #next = 1;
   #rpc: Rpc | null = null;
+  #linkUp = false;
   #handedOver: Gate | null = null;
 
   constructor(listener: OutgoingListener) {
@@ -90,9 +93,15 @@ export class Outgoing {
       handedOver: false,
       posted: false,
       watched: false,
+      deadline: null,
       receipt: false,
       kept: false,
     };
+    if (settings.timeoutMs) {
+      const late = () => this.#fail(entry, mixError('timeout', undefined, { phase: 'queue' }));
+      entry.deadline = new LinkTimer(settings.timeoutMs, late);
+      entry.deadline.run(this.#linkUp);
+    }
     this.#entries.set(number, entry);
     this.#waiting.add(entry);
     signal?.addEventListener('abort', entry.onAbort, { once: true });
@@ -122,6 +131,12 @@ export class Outgoing {
       entry.posted = false;
       this.#waiting.add(entry);
     }
+  }
+
+  /** The link is up, or not any more: only then time passes for messages. */
+  setLinkUp(up: boolean): void {
+    this.#linkUp = up;
+    for (const entry of this.#waiting) entry.deadline?.run(up);
   }
 
   /** Fails everything; whoever called it has done away with the worker. */
@@ -223,6 +238,9 @@ export class Outgoing {
   #post(rpc: Rpc, entry: Entry, body: Uint8Array, moves: boolean): void {
     const { number: message, to, wire, watched } = entry;
     const options = { ...entry.settings, watched };
+    // What it has waited here does not count once more.
+    if (entry.deadline) options.timeoutMs = entry.deadline.stop();
+    entry.deadline = null;
     entry.posted = true;
     const transfer = moves ? [body.buffer as ArrayBuffer] : [];
     rpc.request('send', { message, to, wire, body, options }, transfer).then(
@@ -286,6 +304,7 @@ export class Outgoing {
     this.#waiting.delete(entry);
     if (entry.kept) this.#kept -= entry.bytes;
     entry.kept = false;
+    entry.deadline?.stop();
     this.#release(entry);
     entry.signal?.removeEventListener('abort', entry.onAbort);
     this.#handOver();
@@ -315,4 +334,35 @@ export class Outgoing {
 /** What can be posted more than once without the page copying much. */
 function lasting(body: Uint8Array | Blob): Uint8Array | Blob {
   return body instanceof Blob || body.byteLength <= limits.copiedBytes ? body : new Blob([body as BlobPart]);
+}
+
+/** A deadline that stands still while the link is down. */
+class LinkTimer {
+  #left: number;
+  #since = 0;
+  #timer: ReturnType<typeof setTimeout> | undefined;
+  readonly #late: () => void;
+
+  constructor(ms: number, late: () => void) {
+    this.#left = ms;
+    this.#late = late;
+  }
+
+  /** Goes on, or stands still. */
+  run(on: boolean): void {
+    this.stop();
+    if (!on) return;
+    this.#since = performance.now();
+    // What is longer than timers can be is looked at again by then.
+    const ms = Math.min(this.#left, limits.timeoutMs);
+    this.#timer = setTimeout(() => (this.stop() <= 1 ? this.#late() : this.run(true)), ms);
+  }
+
+  /** Stands still. Answers how many whole milliseconds are left, at least 1. */
+  stop(): number {
+    if (this.#timer !== undefined) this.#left -= performance.now() - this.#since;
+    clearTimeout(this.#timer);
+    this.#timer = undefined;
+    return Math.max(1, Math.ceil(this.#left));
+  }
 }

@@ -91,6 +91,12 @@ export class Handle implements SentMessage {
 
   reachDelivered(delivery: Delivery): void {
     this.#delivery = delivery;
+    const last = this.#progress;
+    // A receipt can overtake the last acks.
+    if (last && !this.done) {
+      const { fragmentsTotal } = last;
+      this.advance({ ...last, fragmentsSent: fragmentsTotal, fragmentsAcked: fragmentsTotal });
+    }
     this.#reach(3, delivery);
     this.#endReaders();
   }

@@ -9,7 +9,7 @@ export type MixAddress = string & { readonly __brand: 'MixAddress' };
 /** The handle for answering a sender whose address is not known. It may be stored. */
 export type ReplyTag = string & { readonly __brand: 'ReplyTag' };
 /** What can be sent. Text goes as UTF-8; bytes are copied, so the buffer can be used again at once. */
-export type MixData = string | BufferSource | Blob;
+export type MixData = string | ArrayBuffer | ArrayBufferView | Blob;
 
 /** A network that is known beforehand, in the form that Nym tools write (`rewarded_set` or `rewardedSet`, …). */
 export type TopologyDocument = Readonly<Record<string, unknown>>;
@@ -381,6 +381,13 @@ export interface NetworkView {
   topology(options?: CallOptions): Promise<TopologyInfo>;
   /** All gateways, also those that cannot be used from this page. */
   gateways(options?: GatewaysOptions): Promise<GatewayInfo[]>;
+  /**
+   * Moves to another gateway and resolves with the address there, which differs in its last part; the identity stays.
+   * Until then, and when it rejects, everything is as it was. Messages to the old address, and answers over reply blocks
+   * given out before, still arrive as long as the old gateway is listened to: until nothing has come from there for 30 s,
+   * and at most 5 minutes. What comes there later is lost. Default deadline 60 s.
+   */
+  switchGateway(id: string, options?: CallOptions): Promise<MixAddress>;
 }
 
 export interface GatewayChange {

@@ -24,10 +24,12 @@ pub struct Socket {
     /// The browser's object, for writing and asking.
     raw: web_sys::WebSocket,
     /// The same object as a stream of what happens to it.
-    events: WebSocket,
+    events: Option<WebSocket>,
     /// Made by JavaScript's own means, so it may not copy what it is given to write.
     is_foreign: bool,
     phase: Phase,
+    /// Nobody wants it any more.
+    dismissed: bool,
     /// A frame that came before anybody had looked whether it is open.
     early: Option<SocketEvent>,
 }
@@ -65,8 +67,16 @@ impl Socket {
             Some(make) => make.call1(&JsValue::UNDEFINED, &JsValue::from_str(url)).ok()?.unchecked_into(),
             None => web_sys::WebSocket::new(url).ok()?,
         };
-        let events = WebSocket::try_from(raw.clone()).ok()?;
-        Some(Self { link, raw, events, is_foreign: make.is_some(), phase: Phase::Connecting, early: None })
+        let events = Some(WebSocket::try_from(raw.clone()).ok()?);
+        Some(Self {
+            link,
+            raw,
+            events,
+            is_foreign: make.is_some(),
+            phase: Phase::Connecting,
+            dismissed: false,
+            early: None,
+        })
     }
 
     /// The link this socket carries.
@@ -99,21 +109,19 @@ impl Socket {
 
     /// What happened next, in order. After [`SocketEvent::Closed`] it stays pending for ever.
     pub fn poll_event(&mut self, context: &mut Context<'_>) -> Poll<SocketEvent> {
-        if self.phase == Phase::Closed {
-            return Poll::Pending;
-        }
+        let Some(stream) = self.events.as_mut().filter(|_| self.phase != Phase::Closed) else { return Poll::Pending };
         if let Some(event) = self.early.take() {
             return Poll::Ready(event);
         }
         if self.phase == Phase::Connecting {
             // Registers the waker for the open event. Ready also means failed, which the stream reports.
-            let settled = Sink::<Message>::poll_ready(Pin::new(&mut self.events), context).is_ready();
+            let settled = Sink::<Message>::poll_ready(Pin::new(&mut *stream), context).is_ready();
             if settled && self.raw.ready_state() == web_sys::WebSocket::OPEN {
                 self.phase = Phase::Open;
                 return Poll::Ready(SocketEvent::Opened);
             }
         }
-        let event = match ready!(Pin::new(&mut self.events).poll_next(context)) {
+        let event = match ready!(Pin::new(stream).poll_next(context)) {
             Some(Ok(Message::Bytes(bytes))) if bytes.len() <= limits::FRAME_LEN_MAX => SocketEvent::Binary(bytes),
             Some(Ok(Message::Text(text))) if text.len() <= limits::FRAME_LEN_MAX => SocketEvent::Text(text),
             // An error, a closure, the end, or a frame that is too large: all end the link.
@@ -131,8 +139,30 @@ impl Socket {
         Poll::Ready(event)
     }
 
+    /// Starts to close as one that nobody wants any more.
+    pub fn dismiss(&mut self) {
+        self.dismissed = true;
+        self.close();
+    }
+
+    /// Whether nobody wants it any more.
+    pub fn is_dismissed(&self) -> bool {
+        self.dismissed
+    }
+
     /// Starts to close, after what was written; [`SocketEvent::Closed`] follows.
     pub fn close(&self) {
         let _ = self.raw.close();
+    }
+}
+
+impl Drop for Socket {
+    /// A browser's socket is closed and forgets our callbacks. Others may have no means to forget the last one, which must
+    /// not be called when it is gone: one that has not closed yet keeps them.
+    fn drop(&mut self) {
+        if self.is_foreign && self.raw.ready_state() != web_sys::WebSocket::CLOSED {
+            self.close();
+            core::mem::forget(self.events.take());
+        }
     }
 }

@@ -122,6 +122,18 @@ describe('a worker that crashes', () => {
     expect(await next.request('acceptStreams')).toMatchObject({ service: 'b' });
   });
 
+  test('what others asked meanwhile is answered before it is connected', async () => {
+    const fake = await connected();
+    fake.client.serve(() => 'yes');
+    fake.worker.say({ event: 'crashed', detail: '' });
+    const next = await started(fake, 2);
+    await next.request('serve');
+    next.say({ event: 'request', request: 1, service: '', body: bytes('?'), tag, address: null });
+    expect(text((await next.request('respond')).body)).toBe('yes');
+    await open(next);
+    await vi.waitUntil(() => fake.client.state === 'ready');
+  });
+
   test('a message of a peer that comes again is seen once', async () => {
     const fake = await connected();
     const seen = heard(fake.client, 'message');
