@@ -121,6 +121,22 @@ fn a_recipient_that_comes_back_sees_a_repeated_message_once() {
     assert!(repeats >= 2, "{repeats} repetitions came");
 }
 
+/// What was sent again does not tell how long a receipt takes: else each loss would make the next one wait longer.
+#[test]
+fn a_recipient_that_starts_anew_again_and_again_gets_each_message_as_soon() {
+    let (mut world, bob) = unpaced(8, Weather::default());
+    for id in 0..12 {
+        world
+            .send_receipted(ALICE, (id, Receipt::Yes), &bob, &vec![id as u8; 300_000], &SendOptions::default())
+            .unwrap();
+        world.run_for(Duration::from_millis(600));
+        stop(&mut world, BOB);
+        world.start_client(BOB);
+        world.run_until(secs(15), |world| receipted(world).contains(&id));
+    }
+    assert_eq!(messages(&world, BOB).len(), 12);
+}
+
 #[test]
 fn bare_bytes_that_look_like_an_envelope_arrive_as_they_are() {
     let (mut world, bob) = pair(6, Weather::default());

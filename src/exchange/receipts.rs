@@ -37,6 +37,8 @@ struct Awaited {
     deadline: Option<Instant>,
     /// Its last repetition, while that is under way.
     copy: Option<MessageId>,
+    /// It was sent again, so its receipt does not tell how long one takes.
+    repeated: bool,
 }
 
 pub(super) struct Receipts {
@@ -90,7 +92,8 @@ impl Receipts {
         self.bytes += bytes.len();
         self.by_id.insert(id, message);
         let wait = limits::RECEIPT_WAIT_MIN;
-        let awaited = Awaited { id, to, bytes, options, delivered: None, due: None, wait, deadline, copy: None };
+        let awaited =
+            Awaited { id, to, bytes, options, delivered: None, due: None, wait, deadline, copy: None, repeated: false };
         self.awaited.insert(message, awaited);
     }
 
@@ -147,12 +150,14 @@ impl Receipts {
             return None;
         };
         let awaited = self.awaited.get(&message).filter(|awaited| awaited.to == *from);
-        let Some(delivered) = awaited.map(|awaited| awaited.delivered) else {
+        let Some((delivered, repeated)) = awaited.map(|awaited| (awaited.delivered, awaited.repeated)) else {
             self.stray += 1;
             return None;
         };
         let took = delivered.map_or(Duration::ZERO, |(since, _)| now.since(since));
-        self.usual = Some(self.usual.map_or(took, |usual| (usual * 7 + took) / 8));
+        if !repeated {
+            self.usual = Some(self.usual.map_or(took, |usual| (usual * 7 + took) / 8));
+        }
         let copy = self.forget(message);
         let round_trip = delivered.map_or(took, |(_, round_trip)| round_trip + took);
         Some(Received { message, delivered: delivered.is_some(), round_trip, copy })
@@ -186,6 +191,7 @@ impl Receipts {
             let options = repeating(SendOptions { timeout: None, no_deadline: false, ..awaited.options });
             let copy = outbox.push(awaited.to.clone(), awaited.bytes.clone(), options);
             awaited.copy = Some(copy);
+            awaited.repeated = true;
             awaited.wait = (awaited.wait * 2).min(limits::RECEIPT_WAIT_MAX);
             self.copies.insert(copy, message);
         }
