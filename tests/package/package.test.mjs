@@ -197,6 +197,33 @@ describe('in Chromium, from an empty Vite project', () => {
     });
   });
 
+  test('a network in memory works in a page too', async () => {
+    const project = await emptyProject('vite-testing');
+    await writeApp(project);
+    await writeFile(
+      join(project, 'app.js'),
+      `import { MixClient } from 'mixlet';
+       import { TestNetwork } from 'mixlet/testing';
+       window.talk = async () => {
+         const net = await TestNetwork.create();
+         const client = new MixClient(net.options());
+         const messages = client.messages();
+         await client.send(await client.connect(), 'in memory').delivered;
+         const { value } = await messages.next();
+         await client.close();
+         await net.close();
+         return value.text();
+       };
+       window.ready = true;`,
+    );
+    await vite.build({ root: project, configFile: false, logLevel: 'error', base: './', build: { target: 'esnext' } });
+    // No link of it leaves the page.
+    const headers = { 'content-security-policy': `${POLICY} 'self'; img-src data:` };
+    await withPage(join(project, 'dist'), { headers }, async (page) => {
+      assert.equal(await page.evaluate(() => window.talk()), 'in memory');
+    });
+  });
+
   test('the dev server works with the one line of the README', async () => {
     const project = await emptyProject('vite-dev');
     await writeApp(project);
