@@ -4,6 +4,7 @@ import { MixError, fromWire, mixError } from './errors.js';
 import { Inbox } from './inbox.js';
 import { toBody } from './body.js';
 import { limits } from './limits.js';
+import { Listeners } from './listeners.js';
 import {
   checkBoolean,
   checkCall,
@@ -16,11 +17,13 @@ import {
   checkTimeout,
 } from './options.js';
 import type { CheckedOptions } from './options.js';
+import { Network, gatewayInfo, topologyInfo } from './network.js';
 import { Outgoing } from './outgoing.js';
 import { privacyReport } from './privacy.js';
 import type { ClientState, GatewayData, TrafficSettings, WorkerEvent } from './protocol.js';
 import { Received } from './received.js';
 import { Session, openOptions, wasmSource } from './session.js';
+import { statsStream } from './stats.js';
 import { missingFeatures, supportAdvice } from './support.js';
 import type {
   CallOptions,
@@ -32,12 +35,14 @@ import type {
   MixClientOptions,
   MixData,
   MixStats,
+  NetworkView,
   PrivacyReport,
   ReceivedMessage,
   ReplyTag,
   SendOptions,
   SentMessage,
   StatsOptions,
+  StatsStreamOptions,
   TrafficControl,
   Undelivered,
 } from './types.js';
@@ -55,13 +60,20 @@ type Listener<K extends keyof MixClientEventMap> =
 export class MixClient extends EventTarget {
   /** How much leaves and how long it is held; may be changed at any time. mixlet never changes it by itself. */
   readonly traffic: TrafficControl;
+  /** The network as this client sees it. */
+  readonly network: NetworkView = new Network(() => this.#connected().rpc);
   readonly #options: CheckedOptions;
-  readonly #outgoing = new Outgoing((undelivered, to) => this.#onUndelivered(undelivered, to));
+  readonly #outgoing = new Outgoing({
+    onUndelivered: (undelivered, to) => this.#onUndelivered(undelivered, to),
+    onRetransmit: (retransmit) => this.#emit('retransmit', retransmit),
+  });
+  readonly #listeners = new Listeners((type) => this.#onListeners(type));
   readonly #inbox = new Inbox<ReceivedMessage>(({ reason, message }) =>
     this.#emit('overflow', { reason, from: message.from, messages: 1, bytes: message.data.byteLength }),
   );
-  /** When a sender's reply blocks came last, for those that can be answered. */
-  readonly #replyable = new Map<string, number>();
+  /** The senders that can be answered, those that wrote first in front. */
+  readonly #replyable = new Set<string>();
+  #statsTimer: ReturnType<typeof setInterval> | undefined;
   #traffic: Readonly<TrafficSettings>;
   #state: ClientState = 'idle';
   #address: MixAddress | null = null;
@@ -187,10 +199,16 @@ export class MixClient extends EventTarget {
   /** What was counted since `connect`. Before it rejects with `not-connected`, after `close` with `closed`. */
   async stats(options: StatsOptions = {}): Promise<MixStats> {
     const bounds = checkCall('stats', options, limits.statsTimeoutMs);
-    if (this.#state === 'closed') throw mixError('closed');
-    if (!this.#session) throw mixError('not-connected');
-    const stats = await bounded(this.#session.rpc.request('stats', {}), bounds);
+    const stats = await bounded(this.#connected().rpc.request('stats', {}), bounds);
     return { ...stats, at: new Date(), state: this.#state };
+  }
+
+  /**
+   * The counters now and then: the first when the client is connected. It ends when the client closes or the signal
+   * aborts. Throws `MixError` `config-invalid`.
+   */
+  statsStream(options: StatsStreamOptions = {}): AsyncIterableIterator<MixStats> {
+    return statsStream(this, options);
   }
 
   /** What the settings now in use show to whom, and what they cost. */
@@ -214,6 +232,7 @@ export class MixClient extends EventTarget {
     options?: boolean | AddEventListenerOptions,
   ): void {
     super.addEventListener(type, listener, options);
+    this.#listeners.add(type, listener, options);
     if (type === 'message' && listener) this.#inbox.listen((message) => this.#emit('message', message));
   }
 
@@ -233,6 +252,36 @@ export class MixClient extends EventTarget {
     options?: boolean | EventListenerOptions,
   ): void {
     super.removeEventListener(type, listener, options);
+    this.#listeners.remove(type, listener, options);
+  }
+
+  /** The connection to the worker. Throws `MixError` `closed` or `not-connected`. */
+  #connected(): Session {
+    if (this.#state === 'closed') throw mixError('closed');
+    if (!this.#session) throw mixError('not-connected');
+    return this.#session;
+  }
+
+  #setGateway(address: MixAddress, data: GatewayData | undefined): void {
+    const previous = this.#gateway;
+    this.#address = address;
+    this.#gateway = data ? gatewayInfo(data) : null;
+    const gateway = this.#gateway;
+    if (gateway && gateway.id !== previous?.id) this.#emit('gatewaychange', { gateway, previous, address });
+  }
+
+  /** Asks the application which gateway a new client is to have. What it does wrong ends the attempt. */
+  async #chooseGateway(attempt: Attempt, gateways: GatewayData[]): Promise<void> {
+    const refuse = (what: string, cause?: unknown) =>
+      attempt.abort(mixError('config-invalid', `gateway.select ${what}`, { phase: 'gateway', cause }));
+    try {
+      const chosen = await this.#options.chooseGateway?.(gateways.map(gatewayInfo));
+      const id = gateways.find((gateway) => gateway.id === chosen?.id)?.id;
+      if (id === undefined) refuse('must return one of the gateways it was given.');
+      else attempt.session?.rpc.notify({ op: 'choose', gatewayId: id });
+    } catch (cause) {
+      refuse('has thrown. See the cause.', cause);
+    }
   }
 
   async #connect(attempt: Attempt): Promise<void> {
@@ -276,13 +325,14 @@ export class MixClient extends EventTarget {
   #begin(attempt: Attempt, { session, address, gateway, traffic }: Opened): MixAddress {
     this.#session = session;
     this.#attempt = null;
-    this.#address = address;
-    this.#gateway = gateway ? gatewayInfo(gateway) : null;
+    this.#setGateway(address, gateway);
     attempt.succeed();
     globalThis.addEventListener?.('online', this.#onOnline);
     globalThis.addEventListener?.('pagehide', this.#onPageHide);
     // Set while connecting: before the first message. It can only fail by the end of the session, which is told anyway.
     if (traffic !== this.#traffic) session.rpc.request('traffic', { traffic: this.#traffic }).catch(() => {});
+    if (this.#listeners.has('retransmit') || this.#listeners.has('surbs')) this.#tellListening();
+    this.#timeStats();
     this.#outgoing.attach(session.rpc);
     this.#setState(attempt.reportedState ?? 'ready');
     return address;
@@ -335,6 +385,7 @@ export class MixClient extends EventTarget {
     globalThis.removeEventListener?.('online', this.#onOnline);
     globalThis.removeEventListener?.('pagehide', this.#onPageHide);
     this.#replyable.clear();
+    clearInterval(this.#statsTimer);
     this.#outgoing.failAll(undelivered);
     this.#inbox.end();
   }
@@ -378,12 +429,29 @@ export class MixClient extends EventTarget {
         this.#onWorkerState(event.state, event.error && fromWire(event.error));
         break;
       case 'sent':
+      case 'fragments':
       case 'delivered':
       case 'undelivered':
         this.#outgoing.handle(event);
         break;
       case 'received':
         this.#onReceived(event.body, event.tag as ReplyTag | null, event.canReply);
+        break;
+      case 'choose-gateway':
+        if (this.#attempt) void this.#chooseGateway(this.#attempt, event.gateways);
+        break;
+      case 'topology':
+        this.#emit('topology', topologyInfo(event.topology));
+        break;
+      case 'packets':
+        this.#emit(
+          'packet',
+          event.packets.map((packet) => ({ ...packet, at: new Date(packet.at) })),
+        );
+        break;
+      case 'surbs':
+        this.#setReplyable(event.tag, event.canReply);
+        this.#emit('surbs', { from: event.tag as ReplyTag, held: event.held });
         break;
       case 'overflow': {
         const { reason, from = null, messages, bytes } = event;
@@ -416,13 +484,15 @@ export class MixClient extends EventTarget {
   }
 
   #onReceived(body: Uint8Array, tag: ReplyTag | null, canReply: boolean): void {
-    if (tag !== null) {
-      this.#replyable.delete(tag);
-      if (canReply) this.#replyable.set(tag, Date.now());
-      const [oldest] = this.#replyable.keys();
-      if (this.#replyable.size > limits.watchedTags && oldest !== undefined) this.#replyable.delete(oldest);
-    }
+    if (tag !== null) this.#setReplyable(tag, canReply);
     this.#inbox.push(new Received(String(++this.#received), body, tag, this.#replier));
+  }
+
+  #setReplyable(tag: string, canReply: boolean): void {
+    this.#replyable.delete(tag);
+    if (canReply) this.#replyable.add(tag);
+    const [oldest] = this.#replyable;
+    if (this.#replyable.size > limits.watchedTags && oldest !== undefined) this.#replyable.delete(oldest);
   }
 
   #onUndelivered(undelivered: Undelivered, to: string): void {
@@ -431,12 +501,38 @@ export class MixClient extends EventTarget {
   }
 
   readonly #replier = {
-    canReply: (tag: ReplyTag) => Date.now() - (this.#replyable.get(tag) ?? -Infinity) < limits.repliesMs,
+    canReply: (tag: ReplyTag) => this.#replyable.has(tag),
     reply: (tag: ReplyTag | null, data: MixData, options?: SendOptions) => {
       if (tag !== null) return this.send(tag, data, options);
       toBody(data);
       return this.#outgoing.refuse('', mixError('no-surbs', noTagAdvice));
     },
+  };
+
+  #onListeners(type: string): void {
+    if (type === 'retransmit' || type === 'surbs') this.#tellListening();
+    if (type === 'stats') this.#timeStats();
+  }
+
+  /** What is costly to tell is told only as long as somebody listens. */
+  #tellListening(): void {
+    const [retransmissions, surbs] = [this.#listeners.has('retransmit'), this.#listeners.has('surbs')];
+    this.#session?.rpc.notify({ op: 'listen', retransmissions, surbs });
+  }
+
+  #timeStats(): void {
+    clearInterval(this.#statsTimer);
+    if (!this.#session || !this.#listeners.has('stats')) return;
+    this.#statsTimer = setInterval(this.#emitStats, limits.statsEventMs);
+  }
+
+  readonly #emitStats = (): void => {
+    this.stats().then(
+      (stats) => this.#emit('stats', stats),
+      () => {
+        // The client is closing, or the worker is busy; the next one tells.
+      },
+    );
   };
 
   readonly #onOnline = (): void => this.#session?.rpc.notify({ op: 'online' });
@@ -454,6 +550,7 @@ export class MixClient extends EventTarget {
   }
 
   #emit<K extends keyof MixClientEventMap>(type: K, detail: MixClientEventMap[K]['detail']): void {
+    this.#listeners.raised(type);
     this.dispatchEvent(new CustomEvent(type, { detail }));
   }
 }
@@ -480,10 +577,6 @@ function checkSupport(options: CheckedOptions): void {
   if (missing.length === 1 && missing[0] === 'indexeddb') throw mixError('storage-blocked', '', { phase: 'storage' });
   const text = `Missing here: ${missing.join(', ')}. ${supportAdvice(missing)}`;
   throw mixError('unsupported-runtime', text, { phase: 'engine' });
-}
-
-function gatewayInfo({ id, url, host, secure, performance, usable, why }: GatewayData): GatewayInfo {
-  return { id, url, host, secure, performance, usable, ...(why === undefined ? {} : { why }) };
 }
 
 const noTagAdvice = 'This message came without reply blocks, so it cannot be answered. Its sender has to attach some.';

@@ -1,6 +1,19 @@
 import { Refusal, loadModule } from './load.js';
 import { limits } from './limits.js';
-import type { EngineClient, OpenRequest, PageMessage, Post, WireError, WorkerMessage } from './protocol.js';
+import { Measurer, fastest } from './measure.js';
+import type { OpenSocket } from './measure.js';
+import type {
+  Answer,
+  EngineClient,
+  GatewayData,
+  GatewaysRequest,
+  OpenOptions,
+  OpenRequest,
+  PageMessage,
+  Post,
+  WireError,
+  WorkerMessage,
+} from './protocol.js';
 
 /** What the host uses of the worker's global object, or of what stands for it. */
 export interface Scope {
@@ -28,9 +41,18 @@ export class Host {
   /** The number of the request whose answer ends the engine's work. */
   #closeId: number | null = null;
   #crashed = false;
+  #select: OpenOptions['gatewaySelect'] = 'random';
+  readonly #measurer: Measurer;
+  /** What is being measured, by the number of the call. */
+  readonly #measuring = new Map<number, AbortController>();
+  /** Requests of our own to the engine, by their negative numbers. */
+  readonly #asked = new Map<number, (answer: Answer) => void>();
+  #nextId = -1;
   #ended = false;
 
-  constructor(scope: Scope, startEngine: StartEngine) {
+  /** `openSocket` opens what gateways are measured with. */
+  constructor(scope: Scope, startEngine: StartEngine, openSocket: OpenSocket = (url) => new WebSocket(url)) {
+    this.#measurer = new Measurer(openSocket);
     this.#scope = scope;
     this.#startEngine = startEngine;
     scope.addEventListener('message', (event) => this.handle((event as MessageEvent<PageMessage>).data));
@@ -48,6 +70,10 @@ export class Host {
   handle(message: PageMessage): void {
     if (message.op === 'open') {
       void this.#open(message);
+    } else if (message.op === 'stop') {
+      this.#measuring.get(message.call)?.abort();
+    } else if (this.#engine && message.op === 'gateways' && message.measure) {
+      void this.#measure(this.#engine, message, message.measure);
     } else if (this.#engine) {
       if (message.op === 'close') this.#closeId = message.id;
       this.#guard(this.#engine, message);
@@ -59,6 +85,7 @@ export class Host {
   /** Stops the engine at once and lets go of everything, as the end of a worker would. Nothing is posted any more. */
   end(): void {
     this.#ended = true;
+    for (const stop of this.#measuring.values()) stop.abort();
     this.#engine?.free();
     this.#engine = null;
     this.#release();
@@ -66,6 +93,7 @@ export class Host {
 
   async #open(request: OpenRequest): Promise<void> {
     const { wasm, ...open } = request;
+    this.#select = open.options.gatewaySelect;
     try {
       this.#post({ event: 'progress', phase: 'engine', fraction: 0 }, []);
       if (open.options.storage === 'indexeddb') await this.#lock(open.options.profile);
@@ -130,8 +158,48 @@ export class Host {
     }
   }
 
+  /** The engine's list of gateways, with what was measured. */
+  async #measure(
+    engine: EngineClient,
+    { id }: GatewaysRequest,
+    { call, timeoutMs }: { call: number; timeoutMs: number },
+  ) {
+    const stop = new AbortController();
+    this.#measuring.set(call, stop);
+    const answer = await new Promise<Answer>((resolve) => {
+      const own = this.#nextId--;
+      this.#asked.set(own, resolve);
+      this.#guard(engine, { id: own, op: 'gateways' });
+    });
+    if ('error' in answer) this.#post({ ...answer, id }, []);
+    else {
+      const ok = await this.#measurer.measure(answer.ok as GatewayData[], timeoutMs, stop.signal);
+      this.#post({ id, ok }, []);
+    }
+    this.#measuring.delete(call);
+  }
+
+  async #chooseFastest(gateways: GatewayData[]): Promise<void> {
+    const stop = new AbortController();
+    // No page counts so low.
+    this.#measuring.set(-1, stop);
+    const measured = await this.#measurer.measure(gateways, limits.measureTimeoutMs, stop.signal);
+    this.#measuring.delete(-1);
+    const gatewayId = fastest(measured)?.id ?? null;
+    if (this.#engine) this.#guard(this.#engine, { op: 'choose', gatewayId });
+  }
+
   #post(message: WorkerMessage, transfer: ArrayBuffer[]): void {
     if (this.#ended) return;
+    if ('id' in message && message.id < 0) {
+      this.#asked.get(message.id)?.(message);
+      this.#asked.delete(message.id);
+      return;
+    }
+    if ('event' in message && message.event === 'choose-gateway' && this.#select === 'fastest') {
+      void this.#chooseFastest(message.gateways);
+      return;
+    }
     // The page may connect again as soon as it has this answer.
     if ('id' in message && message.id === this.#closeId) this.#release();
     this.#scope.postMessage(message, transfer);

@@ -16,16 +16,24 @@ export const limits = /* @__PURE__ */ Object.freeze({
   /** Received messages that wait for one slow iterator; later ones are dropped for it and reported as `overflow`. */
   iteratorMessages: 65_536,
   iteratorBytes: 96 * 1024 * 1024,
-  /** Senders whose reply tags are watched for `canReply`; beyond it the oldest is forgotten. */
+  /** Senders that can be answered; the worker knows fewer. Beyond it the oldest counts as one that cannot. */
   watchedTags: 4096,
-  /** The longest time reply blocks can be good for. */
-  repliesMs: 24 * 60 * 60 * 1000,
   /** Characters of a profile's name. */
   profileLength: 64,
   connectTimeoutMs: 60_000,
   closeTimeoutMs: 10_000,
   statsTimeoutMs: 5_000,
+  /** The shortest time between two values of `statsStream`, and the time between two `stats` events. */
+  statsEveryMs: 100,
+  statsEventMs: 1_000,
   trafficTimeoutMs: 5_000,
+  /** `network.topology` and `network.gateways`; the latter with `measure`. */
+  networkTimeoutMs: 5_000,
+  measureTimeoutMs: 15_000,
+  /** Gateways that are measured at once, how often each, and how long one may take to answer. */
+  measuredAtOnce: 8,
+  measurements: 3,
+  measurementMs: 5_000,
   /** A worker that does not answer `close` is stopped so long after the deadline it was given. */
   closeGraceMs: 1_000,
   /** A profile's lock may linger for so long after its page was reloaded. */

@@ -1,11 +1,19 @@
 import { mixError } from './errors.js';
 import { limits } from './limits.js';
 import type { OpenOptions, SendSettings } from './protocol.js';
-import type { CallOptions, MixClientOptions, PrivacyParams, PrivacyProfile, SendOptions } from './types.js';
+import type {
+  CallOptions,
+  GatewayChooser,
+  MixClientOptions,
+  PrivacyParams,
+  PrivacyProfile,
+  SendOptions,
+} from './types.js';
 import type { Bounds } from './wait.js';
 
 /** The options with everything filled in, ready for the worker, and those that stay with the page. */
-export type CheckedOptions = Omit<OpenOptions, 'securePage'> & PageOptions;
+export type CheckedOptions = Omit<OpenOptions, 'securePage'> &
+  PageOptions & { chooseGateway: GatewayChooser | undefined };
 /** How the engine is started. */
 export type PageOptions = Readonly<Pick<MixClientOptions, 'wasm' | 'worker' | 'engine' | 'webSocket'>>;
 
@@ -32,21 +40,32 @@ export function checkClientOptions(options: MixClientOptions): CheckedOptions {
     'privacy',
     'reconnect',
     'askForMore',
+    'trace',
     'wasm',
     'worker',
     'engine',
     'webSocket',
   ]);
-  const { profile = 'default', storage = defaultStorage(), privacy = 'balanced', askForMore = true } = options;
+  const {
+    profile = 'default',
+    storage = defaultStorage(),
+    privacy = 'balanced',
+    askForMore = true,
+    trace = false,
+  } = options;
   const { directories, topology, refreshMs, minPerformance } = checkNetwork(options.network);
   if (typeof profile !== 'string' || !isName(profile)) {
     throw invalid(`profile must be 1 to ${limits.profileLength} visible characters`);
   }
   if (storage !== 'indexeddb' && storage !== 'memory') throw invalid("storage must be 'indexeddb' or 'memory'");
   checkBoolean('askForMore', askForMore);
-  checkKeys('gateway', options.gateway ?? {}, ['id']);
-  const gatewayId = options.gateway?.id;
+  checkBoolean('trace', trace);
+  checkKeys('gateway', options.gateway ?? {}, ['id', 'select']);
+  const { id: gatewayId, select = 'random' } = options.gateway ?? {};
   if (gatewayId !== undefined && typeof gatewayId !== 'string') throw invalid('gateway.id must be a string');
+  if (typeof select !== 'function' && select !== 'random' && select !== 'fastest') {
+    throw invalid("gateway.select must be 'random', 'fastest' or a function");
+  }
   checkStart(options);
   return {
     directories,
@@ -54,11 +73,14 @@ export function checkClientOptions(options: MixClientOptions): CheckedOptions {
     profile,
     storage,
     gatewayId,
+    gatewaySelect: typeof select === 'function' ? 'ask' : select,
+    chooseGateway: typeof select === 'function' ? select : undefined,
     ...checkPrivacy(privacy, usual),
     minPerformance,
     refreshMs,
     reconnect: checkReconnect(options.reconnect),
     askForMore,
+    trace,
     wasm: checkWasm(options.wasm),
     worker: options.worker,
     engine: options.engine,
@@ -67,7 +89,7 @@ export function checkClientOptions(options: MixClientOptions): CheckedOptions {
 }
 
 /** Throws `MixError` `config-invalid`. */
-export function checkSendOptions(options: SendOptions): SendSettings {
+export function checkSendOptions(options: SendOptions): Omit<SendSettings, 'watched'> {
   checkKeys('send', options, ['signal', 'timeoutMs', 'priority', 'replies', 'reliable']);
   const { timeoutMs, priority = 'normal', replies = 'auto', reliable = true } = options;
   const priorities = { high: 0, normal: 1, bulk: 2 } as const;
@@ -214,7 +236,8 @@ function checkWasm(wasm: unknown): MixClientOptions['wasm'] {
   return wasm;
 }
 
-function checkNumber(name: string, value: unknown, min: number, max: number, whole = false): number {
+/** The number. Throws `MixError` `config-invalid`. */
+export function checkNumber(name: string, value: unknown, min: number, max: number, whole = false): number {
   const fits = typeof value === 'number' && value >= min && value <= max && (!whole || Number.isInteger(value));
   if (!fits) throw invalid(`${name} must be a ${whole ? 'whole ' : ''}number from ${min} to ${max}`);
   return value;

@@ -3,7 +3,7 @@ import { limits } from './limits.js';
 import type { SendSettings, WorkerEvent } from './protocol.js';
 import type { Rpc } from './rpc.js';
 import { Handle } from './sent.js';
-import type { SentMessage, Undelivered } from './types.js';
+import type { Retransmit, SentMessage, Undelivered } from './types.js';
 import { Gate } from './wait.js';
 
 interface Entry {
@@ -12,11 +12,20 @@ interface Entry {
   readonly to: string;
   readonly body: Uint8Array | Blob;
   readonly bytes: number;
-  readonly settings: SendSettings;
+  readonly settings: Omit<SendSettings, 'watched'>;
   readonly signal: AbortSignal | undefined;
   readonly onAbort: () => void;
   /** Counted among the bytes the worker has. */
   handedOver: boolean;
+  /** The worker has been given it, body and all. */
+  posted: boolean;
+  watched: boolean;
+}
+
+/** Who is told of what becomes of messages. */
+export interface OutgoingListener {
+  onUndelivered(undelivered: Undelivered, to: string): void;
+  onRetransmit(retransmit: Retransmit): void;
 }
 
 type MessageEvent = Extract<WorkerEvent, { message: number }>;
@@ -29,7 +38,7 @@ export class Outgoing {
   readonly #entries = new Map<number, Entry>();
   /** Those the worker does not have yet, oldest first. */
   readonly #waiting = new Set<Entry>();
-  readonly #report: (undelivered: Undelivered, to: string) => void;
+  readonly #listener: OutgoingListener;
   /** Of those the worker has. */
   #bytes = 0;
   #count = 0;
@@ -38,23 +47,31 @@ export class Outgoing {
   #rpc: Rpc | null = null;
   #handedOver: Gate | null = null;
 
-  constructor(report: (undelivered: Undelivered, to: string) => void) {
-    this.#report = report;
+  constructor(listener: OutgoingListener) {
+    this.#listener = listener;
   }
 
   /** A message that fails at once. */
   refuse(to: string, error: unknown): SentMessage {
-    const handle = new Handle(String(this.#next++), () => {});
+    const handle = new Handle(String(this.#next++), null);
     handle.fail(error);
     this.#tell({ id: handle.id, error, fragmentsAcked: 0, fragmentsTotal: 0 }, to);
     return handle;
   }
 
-  accept(to: string, body: Uint8Array | Blob, settings: SendSettings, signal: AbortSignal | undefined): SentMessage {
+  accept(
+    to: string,
+    body: Uint8Array | Blob,
+    settings: Omit<SendSettings, 'watched'>,
+    signal: AbortSignal | undefined,
+  ): SentMessage {
     const number = this.#next++;
     const entry: Entry = {
       number,
-      handle: new Handle(String(number), (reason) => this.#cancel(entry, reason)),
+      handle: new Handle(String(number), {
+        cancel: (reason) => this.#cancel(entry, reason),
+        watch: (watched) => this.#watch(entry, watched),
+      }),
       to,
       body,
       bytes: body instanceof Blob ? body.size : body.byteLength,
@@ -62,6 +79,8 @@ export class Outgoing {
       signal,
       onAbort: () => this.#cancel(entry, signal?.reason),
       handedOver: false,
+      posted: false,
+      watched: false,
     };
     this.#entries.set(number, entry);
     this.#waiting.add(entry);
@@ -97,6 +116,9 @@ export class Outgoing {
     switch (event.event) {
       case 'sent':
         entry.handle.reachSent();
+        break;
+      case 'fragments':
+        this.#advance(entry, event);
         break;
       case 'delivered': {
         const { roundTripMs, retransmissions } = event;
@@ -151,7 +173,9 @@ export class Outgoing {
   }
 
   #post(rpc: Rpc, entry: Entry, body: Uint8Array): void {
-    const { number: message, to, settings: options } = entry;
+    const { number: message, to, watched } = entry;
+    const options = { ...entry.settings, watched };
+    entry.posted = true;
     rpc.request('send', { message, to, body, options }, [body.buffer as ArrayBuffer]).then(
       () => {
         entry.handle.reachQueued();
@@ -176,6 +200,17 @@ export class Outgoing {
     this.#fail(entry, reason);
   }
 
+  #watch(entry: Entry, watched: boolean): void {
+    entry.watched = watched;
+    if (entry.posted) this.#rpc?.notify({ op: 'watch', message: entry.number, watched });
+  }
+
+  #advance(entry: Entry, { sent, acked, total, retransmissions }: Extract<WorkerEvent, { event: 'fragments' }>): void {
+    const progress = { fragmentsSent: sent, fragmentsAcked: acked, fragmentsTotal: total, retransmissions };
+    const fragments = entry.handle.advance(progress);
+    if (fragments > 0) this.#listener.onRetransmit({ id: entry.handle.id, fragments, retransmissions });
+  }
+
   #fail(entry: Entry, error: unknown, fragmentsAcked = 0, fragmentsTotal = 0): void {
     if (!this.#entries.has(entry.number)) return;
     this.#remove(entry);
@@ -196,7 +231,7 @@ export class Outgoing {
 
   /** In a microtask: a listener is never called before the `send` that failed has returned. */
   #tell(undelivered: Undelivered, to: string): void {
-    queueMicrotask(() => this.#report(undelivered, to));
+    queueMicrotask(() => this.#listener.onUndelivered(undelivered, to));
   }
 
   #noticeHandedOver(): void {

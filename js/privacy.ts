@@ -8,7 +8,7 @@ const bytesIn = 70 /* the gateway took it */ + (30 + 21) /* its ack */ + (30 + 1
 
 /** What these settings show to whom. */
 export function privacyReport(options: CheckedOptions): PrivacyReport {
-  const { slotMs, loopMs, hopDelayMs, ackDelayMs, dangerNoPacing, askForMore } = options;
+  const { slotMs, loopMs, hopDelayMs, ackDelayMs, dangerNoPacing, askForMore, gatewaySelect } = options;
   const { storage, topology, minPerformance = 50, refreshMs = 300_000 } = options;
   const rate = 1000 / loopMs + (dangerNoPacing ? 0 : 1000 / slotMs);
 
@@ -49,6 +49,11 @@ export function privacyReport(options: CheckedOptions): PrivacyReport {
     ['loopMs', loopMs !== usual.loopMs, rateShows(usual.loopMs)],
     ['hopDelayMs', hopDelayMs < usual.hopDelayMs, mixesLess],
     ['ackDelayMs', ackDelayMs < usual.ackDelayMs, mixesLess],
+    [
+      'gateway.select',
+      gatewaySelect === 'fastest',
+      'All gateways are contacted from your IP address before the first one is chosen, and a near one tells where you are.',
+    ],
     ['askForMore', askForMore, 'A peer you answer learns your address when its reply blocks run out.'],
     [
       'storage',

@@ -44,6 +44,8 @@ export interface GatewayData {
   secure: boolean;
   /** Percent, as the directory rates it. */
   performance: number;
+  /** Where it was measured: from opening a WebSocket to the first answer. */
+  latencyMs?: number | undefined;
   usable: boolean;
   /** Why it is not usable. */
   why?: string | undefined;
@@ -67,6 +69,8 @@ export interface OpenOptions extends TrafficSettings {
   profile: string;
   storage: 'indexeddb' | 'memory';
   gatewayId?: string | undefined;
+  /** How the gateway of a new client is chosen. `ask`: by the page, which is sent `choose-gateway`. */
+  gatewaySelect: 'random' | 'fastest' | 'ask';
   minPerformance?: number | undefined;
   refreshMs?: number | undefined;
   /** `maxAttempts: null`: never give up. */
@@ -74,6 +78,8 @@ export interface OpenOptions extends TrafficSettings {
   /** The page was served over https, so only `wss:` gateways can be used. */
   securePage: boolean;
   askForMore: boolean;
+  /** Tell of every packet, by `packets` events. */
+  trace: boolean;
 }
 
 export interface SendSettings {
@@ -84,6 +90,8 @@ export interface SendSettings {
   reliable: boolean;
   /** 0 high, 1 normal, 2 bulk. */
   priority: 0 | 1 | 2;
+  /** How far it comes is told by `fragments` events, as after `watch`. */
+  watched: boolean;
 }
 
 /** Where the wasm comes from. Bytes are transferred, a module is cloned. */
@@ -130,6 +138,11 @@ export interface TopologyRequest {
 export interface GatewaysRequest {
   id: number;
   op: 'gateways';
+  /**
+   * Also measure how far they are, at most so long (0: as long as it takes). For `js/worker.ts` only. `call` is chosen by
+   * the page, to name the measurement in `stop`.
+   */
+  measure?: { call: number; timeoutMs: number };
 }
 export interface CloseRequest {
   id: number;
@@ -142,6 +155,20 @@ export interface CloseRequest {
 export interface OnlineNotice {
   op: 'online';
 }
+/** Tell how far a message comes, or do so no more. An unknown or finished message is fine. No answer. */
+export interface WatchNotice {
+  op: 'watch';
+  message: number;
+  watched: boolean;
+}
+/** What is told only when somebody listens; nothing of it is in the beginning. No answer. */
+export interface ListenNotice {
+  op: 'listen';
+  /** `fragments` events of every message of which something went again. */
+  retransmissions: boolean;
+  /** A `surbs` event for every change, not only when a peer can be answered or not any more. */
+  surbs: boolean;
+}
 
 export type Request =
   | OpenRequest
@@ -152,7 +179,19 @@ export type Request =
   | TopologyRequest
   | GatewaysRequest
   | CloseRequest;
-export type PageMessage = Request | OnlineNotice;
+/** Answers to `choose-gateway`; `null`: any. No answer. */
+export interface ChooseNotice {
+  op: 'choose';
+  gatewayId: string | null;
+}
+/** Stops a measurement, for `js/worker.ts` only. One that is over is fine. No answer. */
+export interface StopNotice {
+  op: 'stop';
+  call: number;
+}
+
+export type Notice = OnlineNotice | WatchNotice | ListenNotice | ChooseNotice | StopNotice;
+export type PageMessage = Request | Notice;
 export type Op = Request['op'];
 
 /** What each request is answered with. */
@@ -190,6 +229,14 @@ export interface StatsData {
   wasmBytes: number;
 }
 
+export interface PacketData {
+  kind: 'real' | 'reply' | 'retransmission' | 'cover' | 'message' | 'ack' | 'unknown';
+  direction: 'out' | 'in';
+  /** Bytes of its frame. */
+  size: number;
+  at: number;
+}
+
 export interface TopologyData {
   epoch: number;
   rotation: number;
@@ -210,8 +257,18 @@ export type WorkerEvent =
   /** Every fragment was acknowledged by the recipient's gateway. */
   | { event: 'delivered'; message: number; roundTripMs: number; retransmissions: number }
   | { event: 'undelivered'; message: number; error: WireError; acked: number; total: number; retransmissions?: number }
+  /** How far a message has come, at most ten times a second. */
+  | { event: 'fragments'; message: number; sent: number; acked: number; total: number; retransmissions: number }
+  /** How many SURBs are held of a peer, and whether it can be answered; at most ten times a second. */
+  | { event: 'surbs'; tag: string; held: number; canReply: boolean }
   /** `tag`: the reply tag in base58. The buffer of `body` is transferred. */
   | { event: 'received'; body: Uint8Array; tag: string | null; canReply: boolean }
+  /** Which gateway is to be registered with? `js/worker.ts` answers itself where the nearest is wanted. */
+  | { event: 'choose-gateway'; gateways: GatewayData[] }
+  /** Another topology is in use. */
+  | { event: 'topology'; topology: TopologyData }
+  /** Packets that crossed the link, at most ten times a second. `at`: Unix time in milliseconds. */
+  | { event: 'packets'; packets: PacketData[] }
   /** Something was dropped for lack of room. */
   | { event: 'overflow'; reason: string; from?: string | null; messages: number; bytes: number }
   /** A failure that belongs to no request. */

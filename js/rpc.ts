@@ -1,4 +1,4 @@
-import type { Answer, Answers, Op, Request, WireError, WorkerEvent, WorkerMessage } from './protocol.js';
+import type { Answer, Answers, Notice, Op, Request, WireError, WorkerEvent, WorkerMessage } from './protocol.js';
 
 /** One end of a line to the worker: a `Worker` or a `MessagePort`. */
 export interface Line {
@@ -45,7 +45,7 @@ export class Rpc {
   }
 
   /** Posts what has no answer. */
-  notify(message: object): void {
+  notify(message: Notice): void {
     if (!this.#end) this.#line.postMessage(message, []);
   }
 

@@ -1,4 +1,5 @@
-import type { Delivery, SentMessage } from './types.js';
+import { Latest } from './latest.js';
+import type { Delivery, SendProgress, SentMessage } from './types.js';
 
 const stages = ['queued', 'sent', 'delivered'] as const;
 
@@ -17,19 +18,29 @@ class Stage<T> {
   }
 }
 
+/** What a handle asks of whoever sends the message. */
+export interface HandleOwner {
+  cancel(reason: unknown): void;
+  /** Somebody follows how far the message comes, or nobody does any more. */
+  watch(watched: boolean): void;
+}
+
 /** What the application holds of a message it sends: promises that settle in order, each once. */
 export class Handle implements SentMessage {
   readonly id: string;
   readonly #queued = new Stage<void>();
   readonly #sent = new Stage<void>();
   readonly #delivered = new Stage<Delivery>();
-  readonly #onCancel: (reason: unknown) => void;
+  readonly #owner: HandleOwner | null;
+  readonly #readers = new Set<Latest<SendProgress>>();
+  #progress: SendProgress | null = null;
   /** How many stages have settled; all of them after a failure. */
   #settled = 0;
 
-  constructor(id: string, onCancel: (reason: unknown) => void) {
+  /** Without an owner it is to fail at once. */
+  constructor(id: string, owner: HandleOwner | null) {
     this.id = id;
-    this.#onCancel = onCancel;
+    this.#owner = owner;
   }
 
   get queued(): Promise<void> {
@@ -46,7 +57,30 @@ export class Handle implements SentMessage {
 
   cancel(reason?: unknown): void {
     if (this.done) return;
-    this.#onCancel(reason === undefined ? new DOMException('The message was cancelled.', 'AbortError') : reason);
+    this.#owner?.cancel(reason === undefined ? new DOMException('The message was cancelled.', 'AbortError') : reason);
+  }
+
+  progress(): AsyncIterableIterator<SendProgress> {
+    const reader = new Latest<SendProgress>((left) => {
+      this.#readers.delete(left);
+      if (this.#readers.size === 0) this.#owner?.watch(false);
+    });
+    if (this.#progress) reader.push(this.#progress);
+    if (this.done) {
+      reader.end();
+      return reader;
+    }
+    this.#readers.add(reader);
+    if (this.#readers.size === 1) this.#owner?.watch(true);
+    return reader;
+  }
+
+  /** How far the message has come. Answers how many more fragments went again than was known. */
+  advance(progress: SendProgress): number {
+    const before = this.#progress?.retransmissions ?? 0;
+    this.#progress = progress;
+    for (const reader of this.#readers) reader.push(progress);
+    return progress.retransmissions - before;
   }
 
   /** Everything has settled. */
@@ -71,6 +105,7 @@ export class Handle implements SentMessage {
     if (this.done) return false;
     for (const stage of [this.#queued, this.#sent, this.#delivered].slice(this.#settled)) stage.reject(error);
     this.#settled = stages.length;
+    this.#endReaders();
     return true;
   }
 
@@ -80,5 +115,11 @@ export class Handle implements SentMessage {
     if (this.#settled < 2 && stage >= 2) this.#sent.resolve();
     if (this.#settled < 3 && stage >= 3 && delivery) this.#delivered.resolve(delivery);
     this.#settled = Math.max(this.#settled, stage);
+    if (this.done) this.#endReaders();
+  }
+
+  #endReaders(): void {
+    for (const reader of this.#readers) reader.end();
+    this.#readers.clear();
   }
 }

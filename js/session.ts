@@ -95,7 +95,14 @@ export class Session {
 
 /** What `open` is asked with. Throws `MixError` `mixed-content` when no directory can be reached from this page. */
 export function openOptions(options: CheckedOptions): OpenOptions {
-  const { wasm: _wasm, worker: _worker, engine: _engine, webSocket: _webSocket, ...rest } = options;
+  const {
+    wasm: _wasm,
+    worker: _worker,
+    engine: _engine,
+    webSocket: _webSocket,
+    chooseGateway: _choose,
+    ...rest
+  } = options;
   const securePage = globalThis.location?.protocol === 'https:';
   const directories = securePage ? rest.directories.filter(reachableFromSecurePage) : rest.directories;
   if (directories.length === 0 && rest.topology === undefined) {

@@ -29,7 +29,8 @@ export class Thread extends EventTarget implements EngineThread {
       addEventListener: () => {},
       navigator: globalThis.navigator ?? {},
     };
-    this.#host = new Host(scope, (module, post, crash) => start(module, post, crash, (url) => this.#open(url)));
+    const open = (url: string) => this.#open(url);
+    this.#host = new Host(scope, (module, post, crash) => start(module, post, crash, open), open);
   }
 
   postMessage(message: unknown): void {
@@ -54,7 +55,7 @@ export class Thread extends EventTarget implements EngineThread {
     this.dispatchEvent(new MessageEvent('message', { data }));
   }
 
-  #open(url: string): unknown {
+  #open(url: string): InstanceType<WebSocketClass> {
     const socket = new this.#webSocket(url);
     this.#sockets.add(socket);
     socket.addEventListener('close', () => this.#sockets.delete(socket));

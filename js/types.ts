@@ -21,13 +21,22 @@ export interface MixClientOptions {
   /** `memory`: a new identity each time. Default `indexeddb`; in Node, which has none, `memory`. */
   storage?: 'indexeddb' | 'memory' | undefined;
   gateway?: {
-    /** Base58 of the gateway's identity key. Default: the stored one, else a random one. */ id?: string | undefined;
+    /** Base58 of the gateway's identity key. Default: the stored one, else one chosen by `select`. */
+    id?: string | undefined;
+    /**
+     * How the gateway of a new client is chosen; a client that has an address keeps its gateway. `random` (default): the
+     * better the directory rates it, the likelier. `fastest`: the nearest, for which all are contacted. A function gets
+     * what is on offer and returns, or resolves with, one of them.
+     */
+    select?: 'random' | 'fastest' | GatewayChooser | undefined;
   };
   /** How much traffic leaves and how long packets are held. Default `balanced`. */
   privacy?: PrivacyProfile | Partial<PrivacyParams> | undefined;
   reconnect?: ReconnectOptions | undefined;
   /** May ask a peer for more SURBs, which tells it our address. Default true. */
   askForMore?: boolean | undefined;
+  /** Raises `packet` events, which cost something. Default false. */
+  trace?: boolean | undefined;
   /** Where `mixlet.wasm` comes from, if not from beside the package's own file. */
   wasm?: URL | string | Response | BufferSource | WebAssembly.Module | undefined;
   /**
@@ -40,6 +49,8 @@ export interface MixClientOptions {
   /** With `worker: false`: what links are opened with where there is no global `WebSocket`, such as the class of `ws`. */
   webSocket?: WebSocketClass | undefined;
 }
+
+export type GatewayChooser = (gateways: GatewayInfo[]) => GatewayInfo | Promise<GatewayInfo>;
 
 /** What `mixlet/engine` exports. */
 export interface MixEngine {
@@ -154,6 +165,13 @@ export interface CallOptions {
 }
 export type StatsOptions = CallOptions;
 
+export interface StatsStreamOptions {
+  /** Time between two values, at least 100. Default 1,000. */
+  everyMs?: number | undefined;
+  /** Ends it. */
+  signal?: AbortSignal | undefined;
+}
+
 export interface SendOptions {
   signal?: AbortSignal | undefined;
   /** Time with the link up. Default: 15 minutes and what the fragments need at the present pace; 0: none. */
@@ -177,6 +195,11 @@ export interface SentMessage {
   readonly sent: Promise<void>;
   /** Every fragment reached the recipient's gateway, also if the recipient is away. Not: read. */
   readonly delivered: Promise<Delivery>;
+  /**
+   * How far it has come, at most ten times a second; who reads slowly gets the latest. Ends with the message, after
+   * what was last so. Nothing is told before the message is cut into fragments, which is when its turn comes.
+   */
+  progress(): AsyncIterableIterator<SendProgress>;
   /** Drops what was not sealed yet. What is still open rejects with `reason`, by default an `AbortError`. */
   cancel(reason?: unknown): void;
 }
@@ -189,13 +212,22 @@ export interface Delivery {
   retransmissions: number;
 }
 
+export interface SendProgress {
+  /** Fragments that have left at least once. */
+  fragmentsSent: number;
+  fragmentsAcked: number;
+  fragmentsTotal: number;
+  /** Fragments that went again. */
+  retransmissions: number;
+}
+
 export interface ReceivedMessage {
   readonly id: string;
   readonly data: Uint8Array;
   readonly receivedAt: Date;
   /** For answering; the same for all messages of one sender until it starts anew. `null`: cannot be answered. */
   readonly from: ReplyTag | null;
-  /** Live: becomes false when no SURB is left or they have expired. */
+  /** Live: false when no SURB is left and none is on its way, or they have expired. */
   readonly canReply: boolean;
   /** The bytes as UTF-8; what is not UTF-8 becomes U+FFFD. */
   text(): string;
@@ -212,8 +244,47 @@ export interface GatewayInfo {
   secure: boolean;
   /** Percent, as the directory rates it. */
   performance: number;
+  /** Where it was measured: from opening a connection to the first answer. */
+  latencyMs?: number;
   usable: boolean;
+  /** Why it is not usable. */
   why?: string;
+}
+
+/** The picture of the network that is in use. */
+export interface TopologyInfo {
+  epoch: number;
+  /** Of the nodes' keys. */
+  rotation: number;
+  /** Mix nodes in each layer. */
+  layers: [number, number, number];
+  gateways: number;
+  fetchedAt: Date;
+}
+
+export interface GatewaysOptions {
+  /**
+   * Also measure how far they are: the median of three times from opening a connection to the first answer, at most eight
+   * gateways at once. All of them learn that somebody with your IP address looks for a gateway. Default false.
+   */
+  measure?: boolean | undefined;
+  signal?: AbortSignal | undefined;
+  /** Default 5,000, with `measure` 15,000, after which it resolves with what was measured by then; 0: none. */
+  timeoutMs?: number | undefined;
+}
+
+/** What is known of the network. Before `connect` has succeeded it rejects `not-connected`, after `close` `closed`. */
+export interface NetworkView {
+  topology(options?: CallOptions): Promise<TopologyInfo>;
+  /** All gateways, also those that cannot be used from this page. */
+  gateways(options?: GatewaysOptions): Promise<GatewayInfo[]>;
+}
+
+export interface GatewayChange {
+  gateway: GatewayInfo;
+  previous: GatewayInfo | null;
+  /** Our address there. */
+  address: MixAddress;
 }
 
 /** Counted since `connect`. */
@@ -256,6 +327,32 @@ export interface Undelivered {
   fragmentsTotal: number;
 }
 
+/** Fragments of a message went again, as their acks did not come. At most ten times a second for each message. */
+export interface Retransmit {
+  /** Of the message. */
+  id: string;
+  /** How many since the last such event. */
+  fragments: number;
+  /** How many in all. */
+  retransmissions: number;
+}
+
+/** How many reply blocks (SURBs) are held of a sender. */
+export interface SurbStock {
+  from: ReplyTag;
+  held: number;
+}
+
+/** A packet that crossed the link to the gateway. */
+export interface TracedPacket {
+  /** Out: `real`, `reply`, `retransmission`, `cover`. In: `message`, `ack`, `cover`, `unknown`. */
+  kind: 'real' | 'reply' | 'retransmission' | 'cover' | 'message' | 'ack' | 'unknown';
+  direction: 'out' | 'in';
+  /** Bytes of its frame. */
+  size: number;
+  at: Date;
+}
+
 /** Something was dropped for lack of room. */
 export interface Overflow {
   /** `kept`: nobody listened; `iterator`: a slow one; others come from the engine. */
@@ -272,6 +369,20 @@ export interface MixClientEventMap {
   progress: CustomEvent<ConnectProgress>;
   undelivered: CustomEvent<Undelivered>;
   overflow: CustomEvent<Overflow>;
+  retransmit: CustomEvent<Retransmit>;
+  /** What is held of a sender's reply blocks has changed; at most ten times a second for each. */
+  surbs: CustomEvent<SurbStock>;
+  /** Each second while connected, as long as somebody listens. */
+  stats: CustomEvent<MixStats>;
+  /** Another gateway is ours: at the first `connect`, and when we have moved. */
+  gatewaychange: CustomEvent<GatewayChange>;
+  /** Another picture of the network is in use. */
+  topology: CustomEvent<TopologyInfo>;
+  /**
+   * With the option `trace`: the packets since the last such event, at most ten times a second and 1,024 at a time; the
+   * others are in `stats().dropped.trace`.
+   */
+  packet: CustomEvent<TracedPacket[]>;
   /** A failure that belongs to no call. */
   error: CustomEvent<MixError>;
 }

@@ -49,4 +49,10 @@ export async function firstOf(promises: Promise<unknown>[], timeoutMs = 0): Prom
   await bounded(any, { timeoutMs, late: () => new Error() }).catch(ignore);
 }
 
+/** Resolves after so many milliseconds, or at the abort. */
+export function pause(ms: number, signal: AbortSignal): Promise<void> {
+  const never = new Promise<never>(() => {});
+  return bounded(never, { signal, timeoutMs: Math.max(1, ms), late: () => new Error() }).catch(ignore);
+}
+
 const ignore = (): void => {};

@@ -104,6 +104,10 @@ pub const IN_FLIGHT_COUNT_MAX: usize = 1_024;
 pub const OUTGOING_COUNT_MAX: usize = 8;
 /// How late a slot may leave and still count; older ones are forgotten.
 pub const LATE_TOLERANCE: Duration = Duration::from_millis(40);
+/// How far a message has come, and what is held of a peer's SURBs, is told at most once in this time.
+pub const REPORT_GAP: Duration = Duration::from_millis(100);
+/// Packets told of at a time; more are counted only.
+pub const TRACE_BATCH_COUNT_MAX: usize = 1_024;
 /// Time with the link up after which a message without a deadline of its own is given up.
 pub const MESSAGE_TIME: Duration = Duration::from_secs(15 * 60);
 
@@ -112,6 +116,8 @@ pub const MESSAGE_TIME: Duration = Duration::from_secs(15 * 60);
 /// Strangers whose SURBs are held. One makes room that was never answered, the one silent longest; only where all were
 /// answered, one of these.
 pub const PEERS_COUNT_MAX: usize = 1_024;
+/// Strangers of whom it is to be told what is held; at the bound it is told at once.
+pub const SURB_NEWS_COUNT_MAX: usize = 2 * PEERS_COUNT_MAX;
 /// SURBs held of one stranger; the oldest make room.
 pub const SURBS_PER_PEER_MAX: usize = 500;
 /// SURBs held in all; peers make room as at [`PEERS_COUNT_MAX`].

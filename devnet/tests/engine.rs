@@ -2,7 +2,7 @@
 
 mod worlds;
 
-use mixlet::engine::{Code, Event, MessageId, Recipient, SendOptions, Sphinx, State};
+use mixlet::engine::{Code, Event, MessageId, Recipient, SendOptions, Sphinx, State, Traffic};
 use mixlet::time::{Duration, Instant};
 use mixlet_devnet::sim::{Weather, World};
 use worlds::{ALICE, BOB, plain, two_clients};
@@ -166,6 +166,33 @@ fn a_deadline_ends_a_message_for_nobody() {
     world.run_for(Duration::from_secs(10));
     assert_eq!(world.ends(ALICE), (vec![], vec![1]));
     assert_eq!(world.engine(ALICE).stats(world.now()).in_flight, 0);
+}
+
+#[test]
+fn a_deadline_is_time_with_the_link_up_and_a_slower_pace_does_not_move_it() {
+    let (mut world, _, bob) = two_clients::<Sphinx>(13, Weather::default());
+    world.kill_gateway(1, false);
+    let options = SendOptions { timeout: Some(Duration::from_secs(4)), ..plain() };
+    world.send(ALICE, 1, &bob, b"sent before the link is lost", &options).unwrap();
+    world.run_for(Duration::from_secs(2));
+    world.kill_gateway(0, false);
+    world.run_for(Duration::from_secs(30));
+    world.send(ALICE, 2, &bob, b"sent while it is lost", &options).unwrap();
+    world.run_for(Duration::from_secs(30));
+    assert_eq!(world.ends(ALICE), (vec![], vec![]));
+    world.revive_gateway(0);
+    world.with_engine(ALICE, |engine, now| {
+        engine.handle_online(now);
+        let slow = Traffic { slot: Duration::from_secs(1), ..Traffic::default() };
+        engine.set_traffic(slow, now).unwrap();
+    });
+    world.until_ready(ALICE);
+    let up = world.now();
+    for (ended, after) in [(1, 2), (2, 4)] {
+        world.run_until(Duration::from_secs(10), |world| world.ends(ALICE).1.contains(&ended));
+        let time = world.now().since(up).as_millis();
+        assert!(time.abs_diff(after * 1_000) < 200, "message {ended} ended after {time} ms");
+    }
 }
 
 #[test]

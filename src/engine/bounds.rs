@@ -20,7 +20,7 @@ impl<P: PacketFormat> Engine<P> {
     /// every step of a simulation.
     ///
     /// What is not listed is emptied by the driver after each call: frames of control, requests and events.
-    pub fn bounds(&self) -> [Bound; 13] {
+    pub fn bounds(&self) -> [Bound; 15] {
         let bound = |name, len, limit| Bound { name, len, limit };
         let answers = limits::SURBS_ANSWERING_MAX as usize;
         [
@@ -28,8 +28,10 @@ impl<P: PacketFormat> Engine<P> {
             bound("message bytes", self.outbound.bytes(), limits::SEND_QUEUE_LEN_MAX + answers * SURB_COST),
             bound("in flight", self.outbound.in_flight(), limits::IN_FLIGHT_COUNT_MAX),
             bound("outgoing frames", self.outgoing.len(), limits::OUTGOING_COUNT_MAX),
+            bound("packets to tell of", self.reports.packet_count(), limits::TRACE_BATCH_COUNT_MAX),
             bound("SURBs made ahead", self.ready_surbs.len(), limits::SURBS_READY_COUNT),
             bound("peers", self.replies.peer_count(), limits::PEERS_COUNT_MAX),
+            bound("peers with news", self.replies.news_count(), limits::SURB_NEWS_COUNT_MAX),
             bound("SURBs held", self.replies.held(), limits::SURBS_HELD_MAX),
             bound("conversations", self.conversations.count(), limits::CONVERSATIONS_COUNT_MAX),
             bound("reply keys", self.conversations.key_count(), limits::REPLY_KEYS_COUNT_MAX),

@@ -15,8 +15,14 @@ pub struct Config {
     pub directories: Vec<String>,
     /// A hard-coded topology (JSON) instead of a directory.
     pub topology: Option<String>,
-    /// The gateway the user named; default: the registered one, else a random one.
+    /// The gateway the user named; default: the registered one, else one drawn: the better the directory rates it, the
+    /// likelier.
     pub gateway: Option<GatewayId>,
+    /// Asks which gateway to register with, by [`Event::GatewayWanted`](super::Event::GatewayWanted), instead of drawing
+    /// one. Default false.
+    pub ask_for_gateway: bool,
+    /// Tells of every packet that leaves or comes in, by [`Event::Packets`](super::Event::Packets). Default false.
+    pub trace: bool,
     /// The page is a secure one, so only `wss://` links can be opened. Default false.
     pub secure_page: bool,
     /// Unix time at the driver's [`crate::time::Instant::ZERO`].
@@ -122,6 +128,8 @@ impl Config {
             directories,
             topology: None,
             gateway: None,
+            ask_for_gateway: false,
+            trace: false,
             secure_page: false,
             unix_zero,
             traffic: Traffic::default(),
@@ -142,6 +150,8 @@ impl Config {
             directories: Vec::new(),
             topology: Some(topology),
             gateway: None,
+            ask_for_gateway: false,
+            trace: false,
             secure_page: false,
             unix_zero,
             traffic: Traffic::default(),

@@ -13,9 +13,10 @@ use crate::sphinx::PacketSize;
 use crate::time::Instant;
 
 impl<P: PacketFormat> Engine<P> {
-    /// One push, decrypted with the gateway's key. Its length alone says whether it is an ack.
-    pub(super) fn handle_push(&mut self, payload: &[u8], now: Instant) {
-        self.heard(now);
+    /// One push, decrypted with the gateway's key. Its length alone says whether it is an ack. `size` is that of its
+    /// frame.
+    pub(super) fn handle_push(&mut self, payload: &[u8], size: usize, now: Instant) {
+        let before = self.stats.received;
         match payload.len() {
             ACK_LEN => self.handle_ack(payload, now),
             len if DATA_LENS.contains(&len) => self.handle_data(payload, now),
@@ -24,6 +25,7 @@ impl<P: PacketFormat> Engine<P> {
                 self.stats.dropped.frame += 1;
             }
         }
+        self.trace_received(before, size, now);
     }
 
     fn handle_ack(&mut self, payload: &[u8], now: Instant) {
@@ -39,6 +41,8 @@ impl<P: PacketFormat> Engine<P> {
                     }
                     if acked.complete {
                         self.delivered(acked.key, acked.round_trip);
+                    } else {
+                        self.note_progress(acked.key, false, now);
                     }
                 }
                 None => self.stats.dropped.ack += 1,
@@ -102,6 +106,7 @@ impl<P: PacketFormat> Engine<P> {
                 }
                 self.surbs_came(tag, now);
                 if let Some(body) = body {
+                    self.replies.told(&tag);
                     self.events.push_back(Event::Received { body, tag: Some(tag) });
                 }
             }

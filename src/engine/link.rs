@@ -36,6 +36,7 @@ pub(super) struct Link {
     pub(super) gateway_failures: u32,
     /// Gateways that failed while connecting for the first time.
     pub(super) refused: Vec<GatewayId>,
+    choice: Choice,
     /// How far this machine's clock is behind the gateway's, seconds.
     pub(super) clock_offset: i64,
     pub(super) skew_corrected: bool,
@@ -51,6 +52,16 @@ pub(super) struct Link {
     heard: Instant,
     degraded: bool,
     pub(super) bandwidth: Bandwidth,
+}
+
+/// Who chooses the gateway of a new client.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Choice {
+    /// Nobody was asked.
+    Open,
+    /// Whoever was asked has not answered.
+    Asked,
+    Made,
 }
 
 /// A type per state: each holds only what it needs.
@@ -90,6 +101,7 @@ impl Link {
             failures: 0,
             gateway_failures: 0,
             refused: Vec::new(),
+            choice: Choice::Open,
             clock_offset: 0,
             skew_corrected: false,
             was_up: false,
@@ -211,7 +223,10 @@ impl<P: PacketFormat> Engine<P> {
             _ => None,
         };
         match shared.map(|shared| P::open_push(shared, frame)) {
-            Some(Ok(payload)) => self.handle_push(&payload, now),
+            Some(Ok(payload)) => {
+                self.heard(now);
+                self.handle_push(&payload, frame.len(), now);
+            }
             Some(Err(_)) | None => self.stats.dropped.frame += 1,
         }
     }
@@ -384,7 +399,7 @@ impl<P: PacketFormat> Engine<P> {
     // ── the way up ───────────────────────────────────────────────────────────────────────────────────────────────
 
     fn open_link(&mut self, now: Instant) {
-        let Some((gateway, url)) = self.choose_gateway() else { return };
+        let Some((gateway, url)) = self.next_gateway() else { return };
         let id = LinkId(self.link.next_id);
         self.link.next_id += 1;
         self.link.url.clone_from(&url);
@@ -394,9 +409,22 @@ impl<P: PacketFormat> Engine<P> {
         self.requests.push_back(Request::OpenLink { link: id, url });
     }
 
-    /// The gateway of our address, or the one the user named, or else a random usable one. Fails the connecting where
-    /// there is none.
-    fn choose_gateway(&mut self) -> Option<(GatewayId, String)> {
+    /// Answers [`Event::GatewayWanted`]; `None`: any. Without having been asked it does nothing.
+    pub fn choose_gateway(&mut self, gateway: Option<GatewayId>, now: Instant) {
+        let now = self.advance(now);
+        if self.link.choice != Choice::Asked {
+            return;
+        }
+        self.link.choice = Choice::Made;
+        if gateway.is_some() {
+            self.config.gateway = gateway;
+        }
+        self.link_new_topology(now);
+    }
+
+    /// The gateway of our address, or the one the user named, or else one that is drawn or asked for. Fails the
+    /// connecting where there is none.
+    fn next_gateway(&mut self) -> Option<(GatewayId, String)> {
         let topology = self.topology.as_ref()?;
         let secure = self.config.secure_page;
         if let Some(known) = &self.registration {
@@ -422,7 +450,7 @@ impl<P: PacketFormat> Engine<P> {
         let open: Vec<_> = topology
             .gateways()
             .filter(|node| !self.link.refused.contains(&node.id))
-            .filter_map(|node| node.url(secure).map(|url| (node.id, url)))
+            .filter_map(|node| node.url(secure).map(|url| (node.id, url, u64::from(node.performance.max(1)))))
             .collect();
         if open.is_empty() {
             let plain_only = secure && topology.gateways().any(|node| node.url(false).is_some());
@@ -430,9 +458,21 @@ impl<P: PacketFormat> Engine<P> {
             self.fail(code, Phase::Gateway);
             return None;
         }
-        // Uniform: the bias of the remainder is below 2⁻⁵⁰.
-        let at = (self.rng.next_u64() % open.len() as u64) as usize;
-        open.into_iter().nth(at)
+        if self.config.ask_for_gateway && self.link.choice != Choice::Made {
+            if self.link.choice == Choice::Open {
+                self.link.choice = Choice::Asked;
+                self.events.push_back(Event::GatewayWanted);
+            }
+            return None;
+        }
+        // The bias of the remainder is below 2⁻⁴⁰.
+        let mut at = self.rng.next_u64() % open.iter().map(|(.., weight)| weight).sum::<u64>();
+        let drawn = open.into_iter().find(|(.., weight)| {
+            let is_it = at < *weight;
+            at = at.saturating_sub(*weight);
+            is_it
+        });
+        drawn.map(|(gateway, url, _)| (gateway, url))
     }
 
     fn authenticate(&mut self, id: LinkId, gateway: GatewayId, version: u8, now: Instant) {

@@ -29,6 +29,7 @@ mod output;
 mod pacing;
 mod recovery;
 mod replies;
+mod reports;
 mod rtt;
 mod stats;
 mod traffic;
@@ -46,8 +47,8 @@ pub use bounds::Bound;
 pub use config::{Config, ConfigError, Reconnect, Traffic};
 pub use format::{PacketFormat, Sphinx};
 pub use output::{
-    Code, Event, FetchError, FetchId, Frame, Incoming, LinkId, MessageId, Outgoing, Overflow, Phase, Priority,
-    Recipient, Record, Replies, Request, SendError, SendOptions, State,
+    Code, Event, FetchError, FetchId, Frame, Incoming, LinkId, Listening, MessageId, Outgoing, Overflow, Packet,
+    PacketKind, Phase, Priority, Recipient, Record, Replies, Request, SendError, SendOptions, State,
 };
 pub use stats::{Dropped, ReceivedCount, Sent, Stats};
 
@@ -113,6 +114,7 @@ pub struct Engine<P: PacketFormat = Sphinx> {
     conversations: conversations::Conversations,
 
     // what is said
+    reports: reports::Reports,
     requests: VecDeque<Request>,
     events: VecDeque<Event>,
     wants_room: bool,
@@ -176,6 +178,7 @@ impl<P: PacketFormat> Engine<P> {
             pushed_out_reported: (0, 0),
             replies: replies::Replies::default(),
             conversations: conversations::Conversations::default(),
+            reports: reports::Reports::default(),
             requests: VecDeque::new(),
             events: VecDeque::new(),
             wants_room: false,
@@ -266,7 +269,7 @@ impl<P: PacketFormat> Engine<P> {
         }
         let deadline = match options.timeout {
             _ if options.no_deadline => None,
-            Some(timeout) => Some(Deadline::Wall(now + timeout)),
+            Some(timeout) => Some(Deadline { at: self.link_time(now) + timeout, by_pace: false }),
             None => self.default_deadline(len, now),
         };
         if let Target::Tag(tag) = &target {
@@ -326,6 +329,9 @@ impl<P: PacketFormat> Engine<P> {
     pub fn handle_frame(&mut self, link: LinkId, frame: Incoming<'_>, now: Instant) {
         let now = self.advance(now);
         self.link_frame(link, frame, now);
+        if self.replies.has_much_news() {
+            self.report(now);
+        }
         self.close_if_drained(now);
     }
 
@@ -361,6 +367,7 @@ impl<P: PacketFormat> Engine<P> {
             // Made after what was due has been handed out, so that the work for the next slot does not delay this one.
             self.prepare(now);
         }
+        self.report(now);
         self.close_if_drained(now);
     }
 
@@ -410,13 +417,14 @@ impl<P: PacketFormat> Engine<P> {
             main,
             self.pacing.next(Stream::Cover),
             acks,
-            self.outbound.next_message_deadline(up),
+            self.outbound.next_message_deadline().filter(|_| up),
             peers,
             self.link.next_timeout(self.silence()),
             self.directory.due(),
             self.reassembler.next_deadline().filter(|_| up),
             self.replies.next_sweep(),
             self.conversations.next_sweep(),
+            self.next_report(),
             self.grace.as_ref().map(Grace::until),
             self.closing.filter(|closing| !closing.done).map(|closing| closing.deadline),
         ]
@@ -499,9 +507,12 @@ impl<P: PacketFormat> Engine<P> {
     fn default_deadline(&self, len: usize, now: Instant) -> Option<Deadline> {
         let fragments = self.outbound.waiting_fragments() + len / FRAGMENT_COST + 1;
         let pace = self.config.traffic.slot * u32::try_from(fragments).unwrap_or(u32::MAX);
-        // While the clocks stand still, what has passed already must not count.
-        let from = self.frozen_since.unwrap_or(now);
-        Some(Deadline::Link(from + limits::MESSAGE_TIME + pace))
+        Some(Deadline { at: self.link_time(now) + limits::MESSAGE_TIME + pace, by_pace: true })
+    }
+
+    /// Now, as messages count it: while their clocks stand still, what has passed already must not count.
+    fn link_time(&self, now: Instant) -> Instant {
+        self.frozen_since.unwrap_or(now)
     }
 
     fn miss_acks(&mut self, now: Instant) {
@@ -518,7 +529,7 @@ impl<P: PacketFormat> Engine<P> {
 
     fn expire(&mut self, now: Instant) {
         let up = self.session.is_some();
-        while let Some(key) = self.outbound.overdue(up, now) {
+        while let Some(key) = self.outbound.overdue(now).filter(|_| up) {
             let phase = match self.outbound.message(key) {
                 Some(message) if message.parked == Some(Parked::NoSurbs) => Phase::Peer,
                 Some(message) if message.progress().all_sent => Phase::Network,
@@ -552,7 +563,9 @@ impl<P: PacketFormat> Engine<P> {
     fn delivered(&mut self, key: MessageKey, round_trip: Duration) {
         let Some(message) = self.remove(key, true) else { return };
         if let Some(id) = message.id {
-            let retransmissions = message.progress().retransmissions;
+            let progress = message.progress();
+            self.last_progress(key, id, message.watched, progress);
+            let retransmissions = progress.retransmissions;
             self.events.push_back(Event::Delivered { id, round_trip, retransmissions });
         }
     }
@@ -562,7 +575,9 @@ impl<P: PacketFormat> Engine<P> {
         let Some(message) = self.remove(key, false) else { return };
         if let Some(id) = message.id {
             self.stats.undelivered += 1;
-            let unfinished::Progress { acked, total, retransmissions, .. } = message.progress();
+            let progress = message.progress();
+            self.last_progress(key, id, message.watched, progress);
+            let unfinished::Progress { acked, total, retransmissions, .. } = progress;
             self.events.push_back(Event::Undelivered { id, code, phase, acked, total, retransmissions });
         }
     }

@@ -6,7 +6,7 @@ use alloc::vec::Vec;
 use zeroize::Zeroizing;
 
 use super::directory::Outcome;
-use super::output::{Code, FetchError, FetchId, Phase, Record, Request, State};
+use super::output::{Code, Event, FetchError, FetchId, Phase, Record, Request, State};
 use super::{Engine, PacketFormat};
 use crate::limits;
 use crate::message::{Address, GatewayId};
@@ -113,6 +113,7 @@ impl<P: PacketFormat> Engine<P> {
             }
         }
         self.directory.took(age, now);
+        self.events.push_back(Event::Topology);
         if let Some(old) = self.topology.replace(topology) {
             self.keep_for_grace(old, now);
         }
@@ -174,7 +175,7 @@ impl<P: PacketFormat> Engine<P> {
     }
 
     fn end_rotation(&mut self, ended: Option<RotationTag>) {
-        self.stats.dropped.surb += u64::from(self.replies.end_rotation(ended));
+        self.stats.dropped.surb += u64::from(self.replies.end_rotation(ended, self.now));
         // Who waits for a SURB that was dropped asks anew, or is told that there is none.
         self.outbound.unpark_all(0);
     }

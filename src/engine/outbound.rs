@@ -36,9 +36,8 @@ pub(super) struct Outbound {
     backlogs: Table<SenderTag, Backlog>,
     in_flight: Table<FragmentId, InFlight>,
     ack_deadlines: TableSet<(Instant, FragmentId)>,
-    /// Deadlines in wall time, and those that stand still while the link is down.
-    wall_deadlines: TableSet<(Instant, MessageKey)>,
-    link_deadlines: TableSet<(Instant, MessageKey)>,
+    /// Deadlines of messages.
+    deadlines: TableSet<(Instant, MessageKey)>,
     bytes: usize,
     /// Fragments that were never taken, of all messages.
     unsent: usize,
@@ -109,10 +108,8 @@ impl Outbound {
         if let Some(id) = id {
             self.by_id.insert(id, key);
         }
-        match deadline {
-            Some(Deadline::Link(at)) => _ = self.link_deadlines.insert((at, key)),
-            Some(Deadline::Wall(at)) => _ = self.wall_deadlines.insert((at, key)),
-            None => {}
+        if let Some(Deadline { at, .. }) = deadline {
+            self.deadlines.insert((at, key));
         }
         let message = Message {
             id,
@@ -120,6 +117,7 @@ impl Outbound {
             kind,
             stage,
             reliable,
+            watched: false,
             parked: None,
             routeless: 0,
             surbs_until: 0,
@@ -512,18 +510,14 @@ impl Outbound {
         Some(Missed::Again)
     }
 
-    /// The earliest deadline of a message; those of link time only while the link is up.
-    pub(super) fn next_message_deadline(&self, link_up: bool) -> Option<Instant> {
-        let wall = self.wall_deadlines.first().map(|(at, _)| *at);
-        let link = self.link_deadlines.first().filter(|_| link_up).map(|(at, _)| *at);
-        [wall, link].into_iter().flatten().min()
+    /// The earliest deadline of a message.
+    pub(super) fn next_message_deadline(&self) -> Option<Instant> {
+        self.deadlines.first().map(|(at, _)| *at)
     }
 
     /// One message whose time is over.
-    pub(super) fn overdue(&self, link_up: bool, now: Instant) -> Option<MessageKey> {
-        let wall = self.wall_deadlines.first().copied();
-        let link = self.link_deadlines.first().copied().filter(|_| link_up);
-        [wall, link].into_iter().flatten().find(|(at, _)| *at <= now).map(|(_, key)| key)
+    pub(super) fn overdue(&self, now: Instant) -> Option<MessageKey> {
+        self.deadlines.first().filter(|(at, _)| *at <= now).map(|(_, key)| *key)
     }
 
     /// The link was down, or the machine asleep, for this long: everything that waits for acks gets that time back.
@@ -534,17 +528,22 @@ impl Outbound {
             flight.sent_at += by;
             self.ack_deadlines.insert((flight.deadline, *id));
         }
-        self.prolong(by);
+        self.move_deadlines(by, |_| true);
     }
 
-    /// Every message with a deadline in link time gets so much more of it.
+    /// The pace is slower: messages whose time was reckoned from it get so much more.
     pub(super) fn prolong(&mut self, by: Duration) {
-        let old = core::mem::take(&mut self.link_deadlines);
-        for (at, key) in old {
-            let at = at + by;
-            self.link_deadlines.insert((at, key));
-            if let Some(message) = self.messages.get_mut(&key) {
-                message.deadline = Some(Deadline::Link(at));
+        self.move_deadlines(by, |deadline| deadline.by_pace);
+    }
+
+    fn move_deadlines(&mut self, by: Duration, moves: impl Fn(&Deadline) -> bool) {
+        self.deadlines.clear();
+        for (key, message) in self.messages.iter_mut() {
+            if let Some(deadline) = &mut message.deadline {
+                if moves(deadline) {
+                    deadline.at += by;
+                }
+                self.deadlines.insert((deadline.at, *key));
             }
         }
     }
@@ -667,10 +666,8 @@ impl Outbound {
         if let Some(id) = message.id {
             self.by_id.remove(&id);
         }
-        match message.deadline {
-            Some(Deadline::Link(at)) => _ = self.link_deadlines.remove(&(at, key)),
-            Some(Deadline::Wall(at)) => _ = self.wall_deadlines.remove(&(at, key)),
-            None => {}
+        if let Some(Deadline { at, .. }) = message.deadline {
+            self.deadlines.remove(&(at, key));
         }
         let mut in_flight = 0;
         if let Stage::Split(fragments) = &message.stage {

@@ -8,7 +8,7 @@ use alloc::vec::Vec;
 use zeroize::Zeroizing;
 
 use crate::message::{Address, SenderTag};
-use crate::time::Duration;
+use crate::time::{Duration, Instant};
 
 /// One link to a gateway, from opening to closing. A later link has a greater number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -144,6 +144,22 @@ pub enum Event {
         /// How far it had come.
         phase: Phase,
     },
+    /// How far a message has come that is watched, or of which something went again. Told now and then.
+    Fragments {
+        /// Which message.
+        id: MessageId,
+        /// Fragments that have left at least once.
+        sent: u32,
+        /// Fragments acknowledged.
+        acked: u32,
+        /// Fragments in all.
+        total: u32,
+        /// Fragments that went again.
+        retransmissions: u32,
+    },
+    /// A new client is to have a gateway, and [`Config::ask_for_gateway`](super::Config::ask_for_gateway) was set. Waits
+    /// for [`Engine::choose_gateway`](super::Engine::choose_gateway).
+    GatewayWanted,
     /// Something was dropped for lack of room.
     Overflow {
         /// What was full.
@@ -152,6 +168,11 @@ pub enum Event {
         count: u32,
         /// How many bytes they held.
         bytes: u64,
+    },
+    /// Packets that left or came in, in order; only with [`Config::trace`](super::Config::trace). Told now and then.
+    Packets {
+        /// At most [`crate::limits::TRACE_BATCH_COUNT_MAX`]; the others are counted as dropped.
+        packets: Vec<Packet>,
     },
     /// How far connecting has come.
     Progress {
@@ -186,6 +207,18 @@ pub enum Event {
         /// Why, when it got worse.
         code: Option<Code>,
     },
+    /// A peer can be answered now, or not any more; where it is listened for, also every other change of what is held.
+    /// Told now and then. That a message came with SURBs is not told beside [`Event::Received`].
+    Surbs {
+        /// Whose.
+        tag: SenderTag,
+        /// How many are held.
+        held: u32,
+        /// Whether a reply would be accepted.
+        can_answer: bool,
+    },
+    /// Another topology is in use.
+    Topology,
     /// The message will not be tried any more. It may have arrived all the same: acks can be lost.
     Undelivered {
         /// Which message.
@@ -201,6 +234,62 @@ pub enum Event {
         /// Fragments that went again.
         retransmissions: u32,
     },
+}
+
+/// What is told only when somebody listens.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Listening {
+    /// [`Event::Fragments`] of every message of which a fragment went again.
+    pub retransmissions: bool,
+    /// Every change of what is held of a peer's SURBs.
+    pub surbs: bool,
+}
+
+/// One packet that crossed the link.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Packet {
+    /// What it carried.
+    pub kind: PacketKind,
+    /// It left.
+    pub outgoing: bool,
+    /// Bytes of its frame.
+    pub size: u32,
+    /// When.
+    pub at: Instant,
+}
+
+/// What a packet carries.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum PacketKind {
+    /// An ack.
+    Ack,
+    /// Loop cover.
+    Cover,
+    /// A fragment that came in.
+    Message,
+    /// A fragment addressed to a client, for the first time.
+    Real,
+    /// A fragment over a SURB, for the first time.
+    Reply,
+    /// A fragment again.
+    Retransmission,
+    /// Something else that came in.
+    Unknown,
+}
+
+impl PacketKind {
+    /// The name users see.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Ack => "ack",
+            Self::Cover => "cover",
+            Self::Message => "message",
+            Self::Real => "real",
+            Self::Reply => "reply",
+            Self::Retransmission => "retransmission",
+            Self::Unknown => "unknown",
+        }
+    }
 }
 
 /// What was full when something was dropped.
@@ -292,8 +381,8 @@ pub enum Recipient {
 /// How a message is sent.
 #[derive(Clone, Copy, Debug)]
 pub struct SendOptions {
-    /// Given up after this much time; `None`: 15 minutes of time with the link up, and what the fragments need at
-    /// the present pace.
+    /// Given up after this much time with the link up; `None`: 15 minutes, and what the fragments need at the present
+    /// pace.
     pub timeout: Option<Duration>,
     /// Never give up, whatever `timeout` says.
     pub no_deadline: bool,

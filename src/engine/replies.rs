@@ -35,6 +35,11 @@ pub(super) struct Replies {
     rotated: Instant,
     /// Peers that had to make room since the engine last asked.
     gone: Vec<SenderTag>,
+    /// Peers of whom it is to be told what is held, and since when.
+    news: TableSet<SenderTag>,
+    news_since: Option<Instant>,
+    /// Every change is told, not only whether a peer can be answered.
+    tell_all: bool,
 }
 
 /// A stranger.
@@ -56,6 +61,8 @@ struct Peer {
     used: u32,
     /// The user has answered it.
     answered: bool,
+    /// What was told last: it can be answered.
+    told: bool,
     heard: Instant,
 }
 
@@ -93,7 +100,7 @@ impl Replies {
         let held = self.held + list.surbs.len();
         if !self.peers.contains_key(&tag) {
             if self.peers.len() >= limits::PEERS_COUNT_MAX {
-                self.drop_quietest(None);
+                self.drop_quietest(None, now);
             }
             let peer = Peer {
                 surbs: VecDeque::new(),
@@ -105,6 +112,7 @@ impl Replies {
                 renew: 0,
                 used: 0,
                 answered: false,
+                told: false,
                 heard: now,
             };
             self.peers.insert(tag, peer);
@@ -142,8 +150,9 @@ impl Replies {
             self.held += 1;
         }
         while self.held > limits::SURBS_HELD_MAX {
-            self.drop_quietest(Some(tag));
+            self.drop_quietest(Some(tag), now);
         }
+        self.note(tag, now);
         self.sweep = self.sweep.or(Some(now + limits::SURB_SWEEP_TIME));
         u32::try_from(held - self.held).unwrap_or(u32::MAX)
     }
@@ -164,10 +173,12 @@ impl Replies {
         let mut places = (0..).zip(&peer.surbs).filter(|(_, surb)| usable(surb.rotation)).map(|(place, _)| place);
         let (first, has_more) = (places.next(), reserve == 0 || places.nth(reserve - 1).is_some());
         let Some(stocked) = first.filter(|_| has_more).and_then(|first| peer.surbs.remove(first)) else {
+            self.note(tag, now);
             return Stock::Waiting;
         };
         self.held -= 1;
         peer.used = peer.used.saturating_add(1);
+        self.note(tag, now);
         let Stocked { key, surb, rotation, .. } = stocked;
         Stock::Surb(Box::new(HeldSurb { key, surb, rotation }))
     }
@@ -204,7 +215,7 @@ impl Replies {
         self.peers.len()
     }
 
-    fn drop_quietest(&mut self, except: Option<SenderTag>) {
+    fn drop_quietest(&mut self, except: Option<SenderTag>, now: Instant) {
         let quietest = self.quiet.iter().find(|(_, _, tag)| Some(*tag) != except).or(self.quiet.first()).copied();
         let Some((answered, heard, tag)) = quietest else { return };
         self.quiet.remove(&(answered, heard, tag));
@@ -212,6 +223,11 @@ impl Replies {
             self.held -= peer.surbs.len();
             set_timer(&mut self.timers, tag, &mut peer, None);
             self.gone.push(tag);
+            if peer.told || self.tell_all {
+                self.add_news(tag, now);
+            } else {
+                self.news.remove(&tag);
+            }
         }
     }
 
@@ -245,6 +261,69 @@ impl Replies {
         missing.clamp(limits::SURB_REQUEST_MIN, limits::SURB_REQUEST_MAX)
     }
 
+    // ── what is told ─────────────────────────────────────────────────────────────────────────────────────────────
+
+    /// Whether a reply to this peer would be accepted.
+    pub(super) fn can_answer(&self, tag: &SenderTag) -> bool {
+        self.stock_of(tag) > 0 || self.awaits(tag)
+    }
+
+    /// From now on every change is told, or only whether a peer can be answered.
+    pub(super) fn tell_all(&mut self, tell_all: bool) {
+        self.tell_all = tell_all;
+    }
+
+    /// It is known to whoever listens that this peer can be answered.
+    pub(super) fn told(&mut self, tag: &SenderTag) {
+        let can_answer = self.can_answer(tag);
+        if let Some(peer) = self.peers.get_mut(tag) {
+            peer.told = can_answer;
+        }
+    }
+
+    /// What is held of this peer, or on its way, may have changed.
+    fn note(&mut self, tag: SenderTag, now: Instant) {
+        let can_answer = self.can_answer(&tag);
+        if self.peers.get(&tag).is_some_and(|peer| self.tell_all || peer.told != can_answer) {
+            self.add_news(tag, now);
+        }
+    }
+
+    fn add_news(&mut self, tag: SenderTag, now: Instant) {
+        self.news.insert(tag);
+        self.news_since.get_or_insert(now);
+    }
+
+    /// Since when there is something to tell.
+    pub(super) fn news_since(&self) -> Option<Instant> {
+        self.news_since
+    }
+
+    pub(super) fn news_count(&self) -> usize {
+        self.news.len()
+    }
+
+    /// Whether what is to be told should not wait.
+    pub(super) fn has_much_news(&self) -> bool {
+        self.news.len() >= limits::SURB_NEWS_COUNT_MAX / 2
+    }
+
+    /// Takes one peer of which something is to be told: how many SURBs are held of it, and whether it can be answered.
+    pub(super) fn take_news(&mut self) -> Option<(SenderTag, u32, bool)> {
+        loop {
+            let Some(tag) = self.news.pop_first() else {
+                self.news_since = None;
+                return None;
+            };
+            let (held, can_answer) = (self.stock_of(&tag), self.can_answer(&tag));
+            let peer = self.peers.get_mut(&tag);
+            let is_news = peer.is_none_or(|peer| core::mem::replace(&mut peer.told, can_answer) != can_answer);
+            if is_news || self.tell_all {
+                return Some((tag, u32::try_from(held).unwrap_or(u32::MAX), can_answer));
+            }
+        }
+    }
+
     /// A request for so many is on its way.
     pub(super) fn requested(&mut self, tag: SenderTag, request: MessageKey, amount: u32) {
         if let Some(peer) = self.peers.get_mut(&tag) {
@@ -265,6 +344,7 @@ impl Replies {
         peer.asked += amount;
         let wait = if arrived { limits::SURB_REQUEST_RETRY * (1 << peer.tries) } else { limits::SURBS_NONE_TIME };
         set_timer(&mut self.timers, tag, peer, Some(now + wait));
+        self.note(tag, now);
     }
 
     /// Something waits for SURBs of this peer. If nothing was asked for, nor can be, it does not wait for ever.
@@ -292,7 +372,9 @@ impl Replies {
         if peer.asked > 0 {
             peer.asked = 0;
             peer.tries += 1;
+            self.note(tag, now);
         }
+        let peer = self.peers.get_mut(&tag)?;
         if may_ask && !peer.surbs.is_empty() && peer.tries < limits::SURB_REQUESTS_MAX {
             return Some((tag, Due::Ask));
         }
@@ -325,7 +407,7 @@ impl Replies {
         if self.sweep.is_none_or(|at| at > now) {
             return 0;
         }
-        let dropped = self.drop_stock(|surb| now.since(surb.since) >= limits::SURB_AGE_MAX);
+        let dropped = self.drop_stock(|surb| now.since(surb.since) >= limits::SURB_AGE_MAX, now);
         self.sweep = (self.held > 0).then(|| now + limits::SURB_SWEEP_TIME);
         dropped
     }
@@ -348,25 +430,30 @@ impl Replies {
 
     /// A rotation is over, or with `None` all before the present one: what was made for it leads nowhere, nor does what
     /// came before it ended and does not say what it was made for. Answers how many SURBs were dropped.
-    pub(super) fn end_rotation(&mut self, ended: Option<RotationTag>) -> u32 {
+    pub(super) fn end_rotation(&mut self, ended: Option<RotationTag>, now: Instant) -> u32 {
         for peer in self.peers.values_mut() {
             peer.renew = 0;
         }
         let rotated = self.rotated;
         // The next rotation with the same tag begins long after this.
-        self.drop_stock(|surb| match (ended, surb.rotation) {
+        let dead = |surb: &Stocked| match (ended, surb.rotation) {
             (None, _) => true,
             (Some(_), RotationTag::Unknown) => surb.since < rotated,
             (Some(ended), rotation) => rotation == ended,
-        })
+        };
+        self.drop_stock(dead, now)
     }
 
-    fn drop_stock(&mut self, dead: impl Fn(&Stocked) -> bool) -> u32 {
+    fn drop_stock(&mut self, dead: impl Fn(&Stocked) -> bool, now: Instant) -> u32 {
         let mut dropped = 0;
-        for peer in self.peers.values_mut() {
+        for (tag, peer) in self.peers.iter_mut() {
             let before = peer.surbs.len();
             peer.surbs.retain(|surb| !dead(surb));
             dropped += before - peer.surbs.len();
+            if peer.surbs.len() < before && (self.tell_all || peer.surbs.is_empty()) {
+                self.news.insert(*tag);
+                self.news_since.get_or_insert(now);
+            }
         }
         self.held -= dropped;
         u32::try_from(dropped).unwrap_or(u32::MAX)
@@ -589,9 +676,9 @@ pub(super) mod tests {
         replies.stock(tag(1), list(4, RotationTag::Odd, &mut rng), later);
         replies.stock(tag(1), list(4, RotationTag::Even, &mut rng), later);
         replies.stock(tag(1), list(4, RotationTag::Unknown, &mut rng), later);
-        assert_eq!(replies.end_rotation(Some(RotationTag::Odd)), 12);
+        assert_eq!(replies.end_rotation(Some(RotationTag::Odd), later), 12);
         assert_eq!((replies.held(), replies.stock_of(&tag(1))), (8, 8));
-        assert_eq!(replies.end_rotation(None), 8);
+        assert_eq!(replies.end_rotation(None, later), 8);
     }
 
     #[test]

@@ -84,11 +84,13 @@ pub struct Dropped {
     pub surb: u64,
     /// Slots that passed while the link took nothing, or the machine slept.
     pub slot: u64,
+    /// Packets that were not told of, as there were too many.
+    pub trace: u64,
 }
 
 impl Dropped {
     /// Names and numbers, in the order of the names.
-    pub const fn entries(&self) -> [(&'static str, u64); 10] {
+    pub const fn entries(&self) -> [(&'static str, u64); 11] {
         [
             ("ack", self.ack),
             ("content", self.content),
@@ -100,6 +102,7 @@ impl Dropped {
             ("surb", self.surb),
             ("surbRequest", self.surb_request),
             ("topology", self.topology),
+            ("trace", self.trace),
         ]
     }
 }

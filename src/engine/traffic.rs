@@ -179,12 +179,14 @@ impl<P: PacketFormat> Engine<P> {
 
     /// Hands a frame out: from now on its fragment is in flight.
     pub(super) fn hand_out(&mut self, ready: Ready, link: LinkId, now: Instant) -> Frame {
+        let before = self.stats.sent;
         self.stats.bytes_out += ready.data.len() as u64;
         self.link.bandwidth.left(ready.inside.map(|inside| inside.key));
         match ready.inside {
             None => self.stats.sent.cover += 1,
             Some(inside) => self.left(inside, now),
         }
+        self.trace_sent(before, ready.data.len(), now);
         Frame { link, data: Outgoing::Binary(ready.data) }
     }
 
@@ -210,6 +212,7 @@ impl<P: PacketFormat> Engine<P> {
             (true, true) => self.stats.sent.reply += 1,
             (true, false) => self.stats.sent.real += 1,
         }
+        self.note_progress(inside.key.message, !first, now);
         if first
             && progress.all_sent
             && let Some(id) = self.outbound.message(inside.key.message).and_then(|message| message.id)

@@ -81,6 +81,8 @@ pub(super) struct Message {
     pub(super) kind: Kind,
     pub(super) stage: Stage,
     pub(super) reliable: bool,
+    /// Somebody follows how far it comes.
+    pub(super) watched: bool,
     pub(super) parked: Option<Parked>,
     /// How many newer topologies had no route either.
     pub(super) routeless: u32,
@@ -126,12 +128,12 @@ impl NewMessage {
     }
 }
 
-/// Until when a message is tried.
+/// Until when a message is tried, in time with the link up.
 #[derive(Clone, Copy, Debug)]
-pub(super) enum Deadline {
-    /// Stands still while the link is down.
-    Link(Instant),
-    Wall(Instant),
+pub(super) struct Deadline {
+    pub(super) at: Instant,
+    /// Reckoned from the pace, so it moves with it; else the user has named it.
+    pub(super) by_pace: bool,
 }
 
 #[derive(Clone, Copy, Default)]
@@ -147,6 +149,7 @@ pub(super) struct FragmentState {
 /// How far a message has come.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Progress {
+    pub(super) sent: u32,
     pub(super) acked: u32,
     pub(super) total: u32,
     pub(super) retransmissions: u32,
@@ -157,6 +160,7 @@ impl Message {
     pub(super) fn progress(&self) -> Progress {
         let count = |count: usize| u32::try_from(count).unwrap_or(u32::MAX);
         Progress {
+            sent: count(self.sent),
             acked: count(self.acked),
             total: count(self.fragments.len()),
             retransmissions: self.retransmissions,

@@ -13,12 +13,12 @@ use js_sys::{Array, Function, JSON, Object, Reflect, Uint8Array};
 use wasm_bindgen::{JsCast, JsValue};
 
 use crate::engine::{
-    Code, Config, Event, MessageId, Overflow, Phase, Priority, Recipient, Reconnect, Replies, SendError, SendOptions,
-    Stats, Traffic,
+    Code, Config, Event, Listening, MessageId, Overflow, Packet, Phase, Priority, Recipient, Reconnect, Replies,
+    SendError, SendOptions, Stats, Traffic,
 };
 use crate::json::{self, Value};
 use crate::message::{Address, GatewayId, SenderTag};
-use crate::time::Duration;
+use crate::time::{Duration, Instant};
 use crate::topology::{GatewayNode, Topology};
 
 /// The number of a request, chosen by the page.
@@ -34,6 +34,11 @@ pub enum Command {
         /// Which message.
         message: MessageId,
     },
+    /// Which gateway to register with.
+    Choose {
+        /// `None`: any.
+        gateway: Option<GatewayId>,
+    },
     /// Stop.
     Close {
         /// To answer to.
@@ -47,6 +52,11 @@ pub enum Command {
     Gateways {
         /// To answer to.
         id: RequestId,
+    },
+    /// From now on this is told.
+    Listen {
+        /// What.
+        listening: Listening,
     },
     /// The browser says that the network is back.
     Online,
@@ -81,6 +91,13 @@ pub enum Command {
         /// To these settings.
         traffic: Traffic,
     },
+    /// Tell how far a message comes, or do so no more.
+    Watch {
+        /// Which message.
+        message: MessageId,
+        /// Tell.
+        watched: bool,
+    },
 }
 
 /// A message on its way out.
@@ -93,6 +110,8 @@ pub struct Outgoing {
     pub body: Vec<u8>,
     /// How it is sent.
     pub options: SendOptions,
+    /// It is told how far it comes.
+    pub watched: bool,
 }
 
 /// What `open` says, checked.
@@ -104,6 +123,8 @@ pub struct OpenOptions {
     directories: Vec<String>,
     topology: Option<String>,
     gateway: Option<String>,
+    ask_for_gateway: bool,
+    trace: bool,
     traffic: Traffic,
     min_performance: Option<u8>,
     refresh: Option<Duration>,
@@ -130,11 +151,29 @@ impl Command {
     /// What to answer, and to which request where that could be read.
     pub fn from_js(message: &JsValue) -> Result<Self, (Option<RequestId>, Failure)> {
         let op = text(message, "op").map_err(|failure| (None, failure))?;
-        if op == "online" {
-            return Ok(Self::Online);
+        if let Some(notice) = Self::notice(&op, message) {
+            return notice.map_err(|failure| (None, failure));
         }
         let id = number(message, "id").map(RequestId).map_err(|failure| (None, failure))?;
         Self::request(&op, id, message).map_err(|failure| (Some(id), failure))
+    }
+
+    /// What has no answer; `None` where it has one.
+    fn notice(op: &str, message: &JsValue) -> Option<Result<Self, Failure>> {
+        let listen = || {
+            let listening =
+                Listening { retransmissions: flag(message, "retransmissions")?, surbs: flag(message, "surbs")? };
+            Ok(Self::Listen { listening })
+        };
+        let watch = || Ok(Self::Watch { message: message_id(message)?, watched: flag(message, "watched")? });
+        let choose = || Ok(Self::Choose { gateway: optional(message, "gatewayId", gateway_id)? });
+        match op {
+            "choose" => Some(choose()),
+            "listen" => Some(listen()),
+            "online" => Some(Ok(Self::Online)),
+            "watch" => Some(watch()),
+            _ => None,
+        }
     }
 
     fn request(op: &str, id: RequestId, message: &JsValue) -> Result<Self, Failure> {
@@ -158,7 +197,7 @@ impl Command {
     /// The request to answer, if it wants an answer.
     pub fn id(&self) -> Option<RequestId> {
         match self {
-            Self::Online => None,
+            Self::Choose { .. } | Self::Listen { .. } | Self::Online | Self::Watch { .. } => None,
             Self::Cancel { id, .. }
             | Self::Close { id, .. }
             | Self::Gateways { id }
@@ -181,6 +220,7 @@ impl Outgoing {
             to: recipient(&text(message, "to")?)?,
             body: body.to_vec(),
             options: send_options(&options)?,
+            watched: flag(&options, "watched")?,
         })
     }
 }
@@ -224,6 +264,12 @@ impl OpenOptions {
             directories: texts(options, "directories")?,
             topology: optional(options, "topology", text)?,
             gateway: optional(options, "gatewayId", text)?,
+            ask_for_gateway: match text(options, "gatewaySelect")?.as_str() {
+                "random" => false,
+                "ask" | "fastest" => true,
+                _ => return Err(invalid("gatewaySelect must be 'random', 'fastest' or 'ask'".to_owned())),
+            },
+            trace: flag(options, "trace")?,
             traffic: traffic(options)?,
             min_performance: optional(options, "minPerformance", whole)?,
             refresh: optional(options, "refreshMs", duration)?,
@@ -253,9 +299,11 @@ impl OpenOptions {
         };
         config.directories.clone_from(&self.directories);
         config.gateway = match &self.gateway {
-            Some(id) => Some(GatewayId::parse(id).map_err(|_| invalid(GATEWAY_ID_ADVICE.to_owned()))?),
+            Some(id) => Some(parsed_gateway_id(id)?),
             None => None,
         };
+        config.ask_for_gateway = self.ask_for_gateway;
+        config.trace = self.trace;
         config.traffic = self.traffic;
         if let Some(refresh) = self.refresh {
             config.refresh = refresh;
@@ -343,17 +391,27 @@ impl Post {
         self.plain("progress", &fields);
     }
 
-    /// Passes news of the engine on. `can_reply` says whether SURBs are held for a tag.
+    /// Passes news of the engine on. `can_reply` says whether a tag can be answered.
     pub fn event(&self, event: Event, can_reply: impl Fn(&SenderTag) -> bool) {
         let message = |id: MessageId| ("message", Value::Unsigned(id.0));
         let count = |name: &'static str, count: u32| (name, Value::Unsigned(count.into()));
         match event {
-            // Answers to requests, which the driver gives.
-            Event::Closed | Event::Failed { .. } | Event::Ready { .. } => {}
+            // What the driver answers, or knows more of.
+            Event::Closed | Event::Failed { .. } | Event::GatewayWanted | Event::Ready { .. } | Event::Topology => {}
             Event::Delivered { id, round_trip, retransmissions } => self.plain(
                 "delivered",
                 &[message(id), ("roundTripMs", millis(round_trip)), count("retransmissions", retransmissions)],
             ),
+            Event::Fragments { id, sent, acked, total, retransmissions } => {
+                let fields = [
+                    message(id),
+                    count("sent", sent),
+                    count("acked", acked),
+                    count("total", total),
+                    count("retransmissions", retransmissions),
+                ];
+                self.plain("fragments", &fields);
+            }
             Event::Overflow { what, count: messages, bytes } => {
                 let reason = match what {
                     Overflow::Surbs => "surbs",
@@ -363,6 +421,8 @@ impl Post {
                     [("reason", Value::Text(reason)), count("messages", messages), ("bytes", Value::Unsigned(bytes))];
                 self.plain("overflow", &fields);
             }
+            // The driver knows what time it was.
+            Event::Packets { .. } => {}
             Event::Progress { phase, fraction } => self.progress(phase, fraction),
             Event::Received { body, tag } => self.received(&body, tag.as_ref(), can_reply),
             Event::Room => self.plain("room", &[]),
@@ -373,6 +433,12 @@ impl Post {
                     Some(error) => self.plain("state", &[state, ("error", Value::Json(&error))]),
                     None => self.plain("state", &[state]),
                 }
+            }
+            Event::Surbs { tag, held, can_answer } => {
+                let tag = tag.to_string();
+                let fields =
+                    [("tag", Value::Text(&tag)), count("held", held), ("canReply", Value::Boolean(can_answer))];
+                self.plain("surbs", &fields);
             }
             Event::Undelivered { id, code, phase, acked, total, retransmissions } => {
                 let error = Failure::new(code).during(phase).to_json();
@@ -386,6 +452,32 @@ impl Post {
                 self.plain("undelivered", &fields);
             }
         }
+    }
+
+    /// Asks which gateway to register with.
+    pub fn gateway_wanted(&self, topology: &Topology, secure_page: bool) {
+        self.plain("choose-gateway", &[("gateways", Value::Json(&gateways_json(topology, secure_page)))]);
+    }
+
+    /// Tells which topology is in use.
+    pub fn topology(&self, topology: &Topology, age: Option<Duration>) {
+        self.plain("topology", &[("topology", Value::Json(&topology_json(topology, age)))]);
+    }
+
+    /// Tells of packets; `unix_zero` is Unix time at the zero of their times.
+    pub fn packets(&self, packets: &[Packet], unix_zero: Duration) {
+        let packets: Vec<_> = packets
+            .iter()
+            .map(|packet| {
+                json::object(&[
+                    ("kind", Value::Text(packet.kind.as_str())),
+                    ("direction", Value::Text(if packet.outgoing { "out" } else { "in" })),
+                    ("size", Value::Unsigned(packet.size.into())),
+                    ("at", millis(unix_zero + packet.at.since(Instant::ZERO))),
+                ])
+            })
+            .collect();
+        self.plain("packets", &[("packets", Value::Json(&format!("[{}]", packets.join(","))))]);
     }
 
     fn received(&self, body: &[u8], tag: Option<&SenderTag>, can_reply: impl Fn(&SenderTag) -> bool) {
@@ -423,20 +515,28 @@ pub fn opened(address: &Address, gateway: Option<(&GatewayNode, &str)>) -> JsVal
 
 /// The answer to `gateways`.
 pub fn gateways(topology: &Topology, secure_page: bool) -> JsValue {
+    to_js(&gateways_json(topology, secure_page))
+}
+
+fn gateways_json(topology: &Topology, secure_page: bool) -> String {
     let nodes: Vec<_> = topology.gateways().map(|node| offered(node, secure_page)).collect();
-    to_js(&format!("[{}]", nodes.join(",")))
+    format!("[{}]", nodes.join(","))
 }
 
 /// The answer to `topology`.
 pub fn topology(topology: &Topology, age: Option<Duration>) -> JsValue {
+    to_js(&topology_json(topology, age))
+}
+
+fn topology_json(topology: &Topology, age: Option<Duration>) -> String {
     let [first, second, third] = topology.layer_counts();
-    to_js(&json::object(&[
+    json::object(&[
         ("epoch", Value::Unsigned(topology.epoch().into())),
         ("rotation", Value::Unsigned(topology.rotation_id().into())),
         ("layers", Value::Json(&format!("[{first},{second},{third}]"))),
         ("gateways", Value::Unsigned(topology.gateways().count() as u64)),
         ("ageMs", millis(age.unwrap_or_default())),
-    ]))
+    ])
 }
 
 /// The answer to `stats`.
@@ -624,6 +724,14 @@ fn optional<T>(
     if field.is_undefined() || field.is_null() { Ok(None) } else { read(object, name).map(Some) }
 }
 
+fn gateway_id(object: &JsValue, name: &str) -> Result<GatewayId, Failure> {
+    parsed_gateway_id(&text(object, name)?)
+}
+
+fn parsed_gateway_id(id: &str) -> Result<GatewayId, Failure> {
+    GatewayId::parse(id).map_err(|_| invalid(GATEWAY_ID_ADVICE.to_owned()))
+}
+
 fn message_id(message: &JsValue) -> Result<MessageId, Failure> {
     whole::<u64>(message, "message").map(MessageId)
 }
@@ -683,6 +791,8 @@ const OPEN_FIELDS: &[&str] = &[
     "profile",
     "storage",
     "gatewayId",
+    "gatewaySelect",
+    "trace",
     "slotMs",
     "loopMs",
     "hopDelayMs",
@@ -695,6 +805,6 @@ const OPEN_FIELDS: &[&str] = &[
     "askForMore",
 ];
 const RECONNECT_FIELDS: &[&str] = &["minMs", "maxMs", "maxAttempts"];
-const SEND_FIELDS: &[&str] = &["timeoutMs", "replies", "reliable", "priority"];
+const SEND_FIELDS: &[&str] = &["timeoutMs", "replies", "reliable", "priority", "watched"];
 /// The greatest whole number that a JavaScript number holds exactly.
 const WHOLE_MAX: f64 = 9_007_199_254_740_991.0;

@@ -202,11 +202,13 @@ impl Driver {
                 }
                 self.post.done(id);
             }
+            Command::Choose { gateway } => self.engine.choose_gateway(gateway, now),
             Command::Close { id, drain, timeout } => self.close(id, drain, timeout, now),
             Command::Gateways { id } => {
                 let answer = self.engine.topology().map(|topology| convert::gateways(topology, self.secure_page));
                 self.answer(id, answer);
             }
+            Command::Listen { listening } => self.engine.listen(listening),
             Command::Online => self.engine.handle_online(now),
             Command::Open { id, .. } => self.post.answer(id, Err(convert::invalid("the client is open".into()))),
             Command::Send { id, .. } if self.closing.is_some() => {
@@ -231,6 +233,10 @@ impl Driver {
                 Ok(()) => self.post.done(id),
                 Err(error) => self.post.answer(id, Err(convert::invalid(error.to_string()))),
             },
+            Command::Watch { message, watched } => match self.waiting.get_mut(message) {
+                Some(outgoing) => outgoing.watched = watched,
+                None => self.engine.watch(message, watched, now),
+            },
         }
     }
 
@@ -241,9 +247,13 @@ impl Driver {
 
     /// Gives a message to the engine and answers, or gives it back when there is no room.
     fn try_send(&mut self, id: RequestId, outgoing: Outgoing) -> Option<Outgoing> {
-        let Outgoing { message, to, body, options } = &outgoing;
-        match self.engine.send(*message, to, body, options, self.clock.now()) {
-            Ok(()) => self.post.done(id),
+        let Outgoing { message, to, body, options, watched } = &outgoing;
+        let now = self.clock.now();
+        match self.engine.send(*message, to, body, options, now) {
+            Ok(()) => {
+                self.engine.watch(*message, *watched, now);
+                self.post.done(id);
+            }
             Err(SendError::QueueFull) => return Some(outgoing),
             Err(error) => self.post.answer(id, Err(Failure::from(error))),
         }
@@ -348,12 +358,24 @@ impl Driver {
                 }
                 self.ended = true;
             }
+            Event::GatewayWanted => {
+                if let Some(topology) = self.engine.topology() {
+                    self.post.gateway_wanted(topology, self.secure_page);
+                }
+            }
+            Event::Packets { packets } => self.post.packets(&packets, self.clock.unix_zero()),
             Event::Ready { address } => self.address = Some(address),
             Event::Room => {
                 self.waiting.has_room();
                 self.post.event(Event::Room, |_| false);
             }
-            event => self.post.event(event, |tag| self.engine.surbs_of(tag) > 0),
+            Event::Topology => {
+                let age = self.engine.stats(self.clock.now()).topology_age;
+                if let Some(topology) = self.engine.topology() {
+                    self.post.topology(topology, age);
+                }
+            }
+            event => self.post.event(event, |tag| self.engine.can_answer(tag)),
         }
     }
 

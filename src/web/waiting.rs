@@ -56,6 +56,11 @@ impl Waiting {
         self.queue.push_front((id, outgoing));
     }
 
+    /// A message that waits.
+    pub fn get_mut(&mut self, message: MessageId) -> Option<&mut Outgoing> {
+        self.queue.iter_mut().map(|(_, outgoing)| outgoing).find(|outgoing| outgoing.message == message)
+    }
+
     /// Drops a message; gives back the request that brought it.
     pub fn remove(&mut self, message: MessageId) -> Option<RequestId> {
         let position = self.queue.iter().position(|(_, outgoing)| outgoing.message == message)?;

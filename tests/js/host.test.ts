@@ -6,7 +6,7 @@ import { Host } from '../../js/host.js';
 import { limits } from '../../js/limits.js';
 import { loadModule } from '../../js/load.js';
 import type { OpenOptions, PageMessage, Post, WasmSource, WorkerMessage } from '../../js/protocol.js';
-import { failure } from './fake.js';
+import { failure, gateway } from './fake.js';
 
 /** The smallest wasm: a header and nothing. */
 const wasm = new Uint8Array([0, 97, 115, 109, 1, 0, 0, 0]);
@@ -215,6 +215,87 @@ describe('the worker’s host', () => {
   });
 });
 
+describe('what the host does beside the engine', () => {
+  /** Answers at once. */
+  class NearSocket extends EventTarget {
+    constructor() {
+      super();
+      setImmediate(() => this.dispatchEvent(new Event('open')));
+    }
+
+    send(): void {
+      setImmediate(() => this.dispatchEvent(new Event('message')));
+    }
+
+    close(): void {}
+  }
+  class SilentSocket extends EventTarget {
+    close(): void {}
+  }
+  const offered = [gateway, { ...gateway, id: 'plain', usable: false }];
+
+  beforeEach(() => vi.stubGlobal('WebSocket', NearSocket));
+  afterEach(() => vi.unstubAllGlobals());
+
+  test('measures what the engine lists, and answers the page', async () => {
+    const { say, engine, posted } = host();
+    await say(openRequest());
+    await say({ id: 2, op: 'gateways' });
+    await say({ id: 3, op: 'gateways', measure: { call: 1, timeoutMs: 0 } });
+    expect(engine.handled.slice(1)).toEqual([
+      { id: 2, op: 'gateways' },
+      { id: -1, op: 'gateways' },
+    ]);
+    engine.post({ id: -1, ok: offered }, []);
+    await vi.waitUntil(() => posted.length > 1);
+    expect(posted.slice(1)).toEqual([
+      { id: 3, ok: [{ ...gateway, latencyMs: expect.any(Number) as number }, offered[1]] },
+    ]);
+  });
+
+  test('passes the engine’s refusal on', async () => {
+    const { say, engine, posted } = host();
+    await say(openRequest());
+    await say({ id: 3, op: 'gateways', measure: { call: 1, timeoutMs: 0 } });
+    const error = { code: 'not-connected', message: '', retriable: true };
+    engine.post({ id: -1, error }, []);
+    await settled();
+    expect(posted.slice(1)).toEqual([{ id: 3, error }]);
+  });
+
+  test('stops measuring when the page says so', async () => {
+    vi.stubGlobal('WebSocket', SilentSocket);
+    const { say, engine, posted } = host();
+    await say(openRequest());
+    await say({ id: 3, op: 'gateways', measure: { call: 9, timeoutMs: 0 } });
+    engine.post({ id: -1, ok: offered }, []);
+    await settled();
+    expect(posted).toHaveLength(1);
+    await say({ op: 'stop', call: 8 });
+    expect(posted).toHaveLength(1);
+    await say({ op: 'stop', call: 9 });
+    expect(posted.slice(1)).toEqual([{ id: 3, ok: offered }]);
+  });
+
+  test('chooses the fastest gateway itself, and leaves other choices to the page', async () => {
+    const { say, engine, posted } = host();
+    await say({ ...openRequest(), options: { ...options, gatewaySelect: 'fastest' } });
+    engine.post({ event: 'choose-gateway', gateways: offered }, []);
+    await vi.waitUntil(() => engine.handled.length > 1);
+    expect(engine.handled.slice(1)).toEqual([{ op: 'choose', gatewayId: gateway.id }]);
+    expect(posted).toHaveLength(1);
+    // None can be reached: any is as good.
+    engine.post({ event: 'choose-gateway', gateways: offered.slice(1) }, []);
+    await settled();
+    expect(engine.handled.slice(2)).toEqual([{ op: 'choose', gatewayId: null }]);
+
+    const asking = host();
+    await asking.say({ ...openRequest(), options: { ...options, gatewaySelect: 'ask' } });
+    asking.engine.post({ event: 'choose-gateway', gateways: offered }, []);
+    expect(asking.posted.at(-1)).toEqual({ event: 'choose-gateway', gateways: offered });
+  });
+});
+
 const options: OpenOptions = {
   directories: ['http://127.0.0.1:8080/api'],
   profile: 'alice',
@@ -227,6 +308,8 @@ const options: OpenOptions = {
   reconnect: { minMs: 500, maxMs: 60_000, maxAttempts: null },
   securePage: false,
   askForMore: true,
+  gatewaySelect: 'random',
+  trace: false,
 };
 
 /** A module, since compiling bytes takes a thread and a while. */

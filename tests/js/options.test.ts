@@ -16,6 +16,8 @@ describe('client options', () => {
       profile: 'default',
       storage: 'indexeddb',
       gatewayId: undefined,
+      gatewaySelect: 'random',
+      chooseGateway: undefined,
       slotMs: 20,
       loopMs: 200,
       hopDelayMs: 15,
@@ -25,6 +27,7 @@ describe('client options', () => {
       refreshMs: undefined,
       reconnect: { minMs: 500, maxMs: 60_000, maxAttempts: null },
       askForMore: true,
+      trace: false,
       wasm: undefined,
       worker: undefined,
       engine: undefined,
@@ -72,7 +75,7 @@ describe('client options', () => {
     const wrong: [object, string][] = [
       [{ network, profil: 'x' }, '"profil"'],
       [{ network: { ...network, directory: 'x' } }, '"directory"'],
-      [{ network, gateway: { select: 'random' } }, '"select"'],
+      [{ network, gateway: { choose: 'random' } }, '"choose"'],
       [{ network, privacy: { slot: 5 } }, '"slot"'],
       [{ network, reconnect: { min: 5 } }, '"min"'],
     ];

@@ -66,9 +66,44 @@ describe('a received message', () => {
     arrive(worker, 'two', tag);
     const two = (await messages.next()).value as ReceivedMessage;
     expect([one.canReply, two.canReply]).toEqual([true, true]);
-    vi.useFakeTimers({ now: Date.now() + limits.repliesMs, toFake: ['Date'] });
+  });
+
+  test('canReply follows what the worker tells of the reply blocks', async () => {
+    const { client, worker } = await connected();
+    const stocks = heard(client, 'surbs');
+    const messages = client.messages();
+    arrive(worker, 'one', tag);
+    const one = (await messages.next()).value as ReceivedMessage;
+    worker.say({ event: 'surbs', tag: otherTag, held: 0, canReply: false });
+    await worker.flush();
+    expect(one.canReply).toBe(true);
+    worker.say({ event: 'surbs', tag, held: 0, canReply: false });
+    await worker.flush();
     expect(one.canReply).toBe(false);
-    vi.useRealTimers();
+    // None is held, but some are on their way.
+    worker.say({ event: 'surbs', tag, held: 0, canReply: true });
+    await worker.flush();
+    expect(one.canReply).toBe(true);
+    expect(stocks).toEqual([
+      { from: otherTag, held: 0 },
+      { from: tag, held: 0 },
+      { from: tag, held: 0 },
+    ]);
+  });
+
+  test('of more senders than are watched the oldest counts as one that cannot be answered', async () => {
+    const { client, worker } = await connected();
+    const messages = client.messages();
+    arrive(worker, 'one', tag);
+    const one = (await messages.next()).value as ReceivedMessage;
+    for (let number = 0; number < limits.watchedTags - 1; number++) {
+      worker.say({ event: 'surbs', tag: `tag ${number}`, held: 1, canReply: true });
+    }
+    await worker.flush();
+    expect(one.canReply).toBe(true);
+    worker.say({ event: 'surbs', tag: otherTag, held: 1, canReply: true });
+    await worker.flush();
+    expect(one.canReply).toBe(false);
   });
 
   test('canReply ends with the client', async () => {

@@ -288,6 +288,14 @@ impl<P: PacketFormat> Watched<P> {
                 assert!(acked <= total);
             }
             Event::Sent { id } => assert_eq!(self.open.insert(*id, true), Some(false), "sent twice, or never accepted"),
+            Event::Fragments { id, sent, acked, total, .. } => {
+                assert!(self.open.contains_key(id), "news of a message that is not under way");
+                assert!(acked <= sent && sent <= total && *total > 0);
+            }
+            Event::GatewayWanted => assert!(self.connecting && self.engine.address().is_none()),
+            Event::Packets { .. } => panic!("nobody asked for it"),
+            Event::Surbs { .. } => {}
+            Event::Topology => assert!(self.engine.topology().is_some()),
             Event::Failed { .. } => {
                 self.connecting = false;
                 assert_eq!(self.open_messages(), [], "messages without an end");

@@ -5,7 +5,7 @@ use std::rc::Rc;
 
 use js_sys::{Array, Function, JSON, Object, Uint8Array};
 use mixlet::engine::{
-    Code, Event, MessageId, Overflow, Phase, Priority, Recipient, Replies, SendError, State, Stats, Traffic,
+    Code, Event, Listening, MessageId, Overflow, Phase, Priority, Recipient, Replies, SendError, State, Stats, Traffic,
 };
 use mixlet::message::SenderTag;
 use mixlet::time::Duration;
@@ -55,6 +55,7 @@ fn the_documented_options_become_a_config() {
     assert_eq!(config.reconnect.max_attempts, Some(3));
     assert!(config.secure_page);
     assert!(!config.ask_for_more);
+    assert!(config.ask_for_gateway && config.trace);
 }
 
 #[test]
@@ -69,6 +70,7 @@ fn options_that_are_left_out_get_the_defaults_of_the_engine() {
     assert_eq!(config.refresh, Duration::from_secs(300));
     assert_eq!(config.reconnect.max_attempts, None);
     assert_eq!(config.gateway, None);
+    assert!(!config.ask_for_gateway && !config.trace);
     assert!(!options.in_memory);
 }
 
@@ -89,7 +91,7 @@ fn an_unknown_option_is_named() {
 
 #[test]
 fn options_of_a_wrong_type_or_out_of_range_are_refused() {
-    let wrong: [(&str, JsValue); 15] = [
+    let wrong: [(&str, JsValue); 17] = [
         ("directories", DIRECTORY.into()),
         ("topology", 5.into()),
         ("profile", JsValue::UNDEFINED),
@@ -105,6 +107,8 @@ fn options_of_a_wrong_type_or_out_of_range_are_refused() {
         ("minPerformance", 1000.into()),
         ("gatewayId", "not-base58-0OIl".into()),
         ("reconnect", JsValue::NULL),
+        ("gatewaySelect", "nearest".into()),
+        ("trace", 1.into()),
     ];
     for (name, value) in wrong {
         let options = full_options();
@@ -230,6 +234,19 @@ fn the_other_requests_are_read() {
     assert!(matches!(command("topology", &[]), Command::Topology { .. }));
     assert!(matches!(command("gateways", &[]), Command::Gateways { .. }));
     assert!(matches!(Command::from_js(&object(&[("op", "online".into())])), Ok(Command::Online)));
+    let listen = object(&[("op", "listen".into()), ("retransmissions", true.into()), ("surbs", false.into())]);
+    let listening = Listening { retransmissions: true, surbs: false };
+    assert!(matches!(Command::from_js(&listen), Ok(Command::Listen { listening: read }) if read == listening));
+    let watch = object(&[("op", "watch".into()), ("message", 5.into()), ("watched", true.into())]);
+    assert!(matches!(Command::from_js(&watch), Ok(Command::Watch { message: MessageId(5), watched: true })));
+    let choose = object(&[("op", "choose".into()), ("gatewayId", gateway_id().into())]);
+    assert!(
+        matches!(Command::from_js(&choose), Ok(Command::Choose { gateway: Some(id) }) if id.to_string() == gateway_id())
+    );
+    set(&choose, "gatewayId", JsValue::NULL);
+    assert!(matches!(Command::from_js(&choose), Ok(Command::Choose { gateway: None })));
+    set(&watch, "message", "5".into());
+    assert!(matches!(Command::from_js(&watch), Err((None, failure)) if failure.text.contains("message")));
     let close = |timeout: u32| command("close", &[("drain", true.into()), ("timeoutMs", timeout.into())]);
     assert!(matches!(close(0), Command::Close { drain: true, timeout: None, .. }));
     assert!(matches!(close(5), Command::Close { timeout: Some(timeout), .. } if timeout.as_millis() == 5));
@@ -243,6 +260,14 @@ fn events_have_the_documented_shape() {
         (
             Event::Delivered { id, round_trip: millis, retransmissions: 2 },
             r#"{"event":"delivered","message":5,"roundTripMs":1.5,"retransmissions":2}"#,
+        ),
+        (
+            Event::Fragments { id, sent: 4, acked: 1, total: 9, retransmissions: 2 },
+            r#"{"event":"fragments","message":5,"sent":4,"acked":1,"total":9,"retransmissions":2}"#,
+        ),
+        (
+            Event::Surbs { tag: SenderTag([1; 16]), held: 3, can_answer: true },
+            r#"{"event":"surbs","tag":"8C2kCzsB2fJy9MiZos1mS","held":3,"canReply":true}"#,
         ),
         (
             Event::Overflow { what: Overflow::Unfinished, count: 3, bytes: 1 << 40 },
@@ -355,7 +380,7 @@ fn stats_are_one_flat_object_of_numbers() {
             r#""in":{"message":0,"ack":0,"cover":0,"unknown":4},"bytesIn":1099511627776,"bytesOut":0,"#,
             r#""queuedBytes":0,"inFlight":0,"undelivered":0,"#,
             r#""dropped":{"ack":0,"content":0,"expired":0,"fragment":0,"frame":0,"repeat":0,"slot":0,"surb":0,"#,
-            r#""surbRequest":5,"topology":0},"roundTripMs":{"p50":1.5,"p95":20},"reconnects":0,"surbsHeld":0,"#,
+            r#""surbRequest":5,"topology":0,"trace":0},"roundTripMs":{"p50":1.5,"p95":20},"reconnects":0,"surbsHeld":0,"#,
             r#""topologyAgeMs":0,"wasmBytes":0}"#
         )
     );
@@ -379,6 +404,8 @@ fn full_options() -> Object {
     set(&options, "refreshMs", 60_000.into());
     set(&options, "securePage", true.into());
     set(&options, "askForMore", false.into());
+    set(&options, "gatewaySelect", "fastest".into());
+    set(&options, "trace", true.into());
     set(&options, "reconnect", JSON::parse(r#"{ "minMs": 50, "maxMs": 500, "maxAttempts": 3 }"#).unwrap());
     options
 }
@@ -395,6 +422,7 @@ fn send_fields() -> Vec<(&'static str, JsValue)> {
         ("replies", "auto".into()),
         ("reliable", false.into()),
         ("priority", 0.into()),
+        ("watched", true.into()),
     ]);
     vec![
         ("message", JsValue::from_f64(9_007_199_254_740_991.0)),

@@ -310,6 +310,11 @@ async fn two_clients_talk_and_the_stranger_is_answered_by_its_tag() {
     bob.send(7, &tag, b"a stranger", "0");
     assert_eq!(bytes(&alice.event("received").await, "body"), b"a stranger");
     bob.about("delivered", 7).await;
+    bob.handle(&object(&[("op", "listen".into()), ("retransmissions", false.into()), ("surbs", true.into())]));
+    bob.send(8, &tag, b"a stranger still", "0");
+    let stock = bob.event("surbs").await;
+    assert_eq!((text(&stock, "tag"), get(&stock, "canReply")), (Some(tag), JsValue::TRUE));
+    assert!((15.0..20.0).contains(&number(&stock, "held").unwrap()));
     alice.close().await;
     bob.close().await;
 }
@@ -324,6 +329,41 @@ async fn a_large_message_arrives_whole_with_pacing_off() {
     page.send(1, &to, &body, "0");
     assert!(bytes(&page.event("received").await, "body") == body);
     page.about("delivered", 1).await;
+    page.close().await;
+}
+
+#[test]
+async fn who_asks_is_told_how_far_a_message_comes() {
+    let mut page = Page::new();
+    let to = address(&mut page, &in_memory()).await;
+    let queued = page.send(1, &to, &[7; 20_000], "0");
+    page.answer(queued).await.unwrap();
+    page.handle(&object(&[("op", "watch".into()), ("message", 1.into()), ("watched", true.into())]));
+    let first = page.about("fragments", 1).await;
+    let total = number(&first, "total").unwrap();
+    assert_eq!(total, 13.0);
+    page.about("delivered", 1).await;
+    let posted = page.so_far();
+    let told: Vec<_> = posted.iter().filter(|event| text(event, "event").as_deref() == Some("fragments")).collect();
+    let last = told.last().expect("more than one");
+    assert_eq!((number(last, "sent"), number(last, "acked")), (Some(total), Some(total)));
+    page.close().await;
+}
+
+#[test]
+async fn a_message_can_be_watched_while_it_waits_for_room() {
+    let mut page = Page::new();
+    let to = address(&mut page, &in_memory()).await;
+    let half = vec![0; limits::MESSAGE_LEN_MAX];
+    page.send(1, &some_address(), &half, "0");
+    page.send(2, &some_address(), &half, "0");
+    let waiting = page.send(3, &to, b"waits", "0");
+    page.handle(&object(&[("op", "watch".into()), ("message", 3.into()), ("watched", true.into())]));
+    for message in [1, 2] {
+        page.call("cancel", &[("message", message.into())]).await.unwrap();
+    }
+    page.answer(waiting).await.unwrap();
+    assert_eq!(number(&page.about("fragments", 3).await, "total"), Some(1.0));
     page.close().await;
 }
 

@@ -80,6 +80,7 @@ impl Page {
             ("replies", JSON::parse(replies).unwrap()),
             ("reliable", true.into()),
             ("priority", 1.into()),
+            ("watched", false.into()),
         ]);
         self.ask(
             "send",
@@ -158,6 +159,7 @@ pub fn options(network: &str, profile: &str) -> Object {
     let options: Object = JSON::parse(
         r#"{ "directories": [], "storage": "indexeddb", "slotMs": 20, "loopMs": 200, "hopDelayMs": 15,
              "ackDelayMs": 15, "dangerNoPacing": false, "securePage": false, "askForMore": true,
+             "gatewaySelect": "random", "trace": false,
              "reconnect": { "minMs": 50, "maxMs": 500, "maxAttempts": null } }"#,
     )
     .unwrap()

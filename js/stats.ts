@@ -1,0 +1,42 @@
+import { checkKeys, checkNumber, checkSignal } from './options.js';
+import { limits } from './limits.js';
+import type { ClientState } from './protocol.js';
+import type { MixStats, StatsOptions, StatsStreamOptions } from './types.js';
+import { pause } from './wait.js';
+
+/** Where statistics come from: a client. */
+export interface StatsSource extends EventTarget {
+  readonly state: ClientState;
+  stats(options: StatsOptions): Promise<MixStats>;
+}
+
+/** The statistics now and then, asked for only when somebody waits for them. Throws `MixError` `config-invalid`. */
+export function statsStream(source: StatsSource, options: StatsStreamOptions): AsyncIterableIterator<MixStats> {
+  checkKeys('statsStream', options, ['everyMs', 'signal']);
+  const { everyMs = limits.statsEventMs, signal } = options;
+  checkSignal(signal);
+  return values(source, checkNumber('everyMs', everyMs, limits.statsEveryMs, limits.timeoutMs), signal);
+}
+
+async function* values(source: StatsSource, everyMs: number, signal: AbortSignal | undefined) {
+  const end = new AbortController();
+  const onAbort = () => end.abort();
+  const onState = () => {
+    if (source.state === 'closed') end.abort();
+  };
+  source.addEventListener('statechange', onState);
+  signal?.addEventListener('abort', onAbort);
+  if (signal?.aborted || source.state === 'closed') end.abort();
+  try {
+    while (!end.signal.aborted) {
+      const start = performance.now();
+      // Not connected yet, or the worker is busy: there may be an answer the next time.
+      const stats = await source.stats({ signal: end.signal }).catch(() => null);
+      if (stats) yield stats;
+      await pause(everyMs - (performance.now() - start), end.signal);
+    }
+  } finally {
+    source.removeEventListener('statechange', onState);
+    signal?.removeEventListener('abort', onAbort);
+  }
+}
