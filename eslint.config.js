@@ -9,10 +9,15 @@ const names = [
   ...['setTimeout', 'Blob', 'crossOriginIsolated', 'document', 'indexedDB', 'location', 'navigator', 'window'],
   ...['DOMException', 'URLSearchParams', 'Worker', 'crypto', 'self'],
 ];
-const globals = Object.fromEntries(names.map((name) => [name, 'readonly']));
+/** What the starters use besides, of pages and of service workers. */
+const starterNames = ['Headers', 'Response', 'addEventListener', 'btoa', 'clients', 'skipWaiting'];
+const readonly = (names) => Object.fromEntries(names.map((name) => [name, 'readonly']));
+const globals = readonly(names);
 
 export default defineConfig(
   globalIgnores(['dist', 'pkg', 'target', 'node_modules', '.cache', 'www/dist', 'tests/vectors']),
+  // Compiled by their test, with several compilers.
+  globalIgnores(['tests/package/starters/types']),
   eslint.configs.recommended,
   {
     files: ['**/*.ts'],
@@ -60,5 +65,12 @@ export default defineConfig(
     files: ['**/*.mjs', '*.js', 'www/*.js', 'tests/e2e/page/*.js'],
     languageOptions: { globals },
     rules: { 'no-redeclare': ['error', { builtinGlobals: false }] },
+  },
+  {
+    files: ['tests/package/starters/**/*.js'],
+    languageOptions: {
+      globals: { ...globals, ...readonly(starterNames) },
+      parserOptions: { ecmaFeatures: { jsx: true } },
+    },
   },
 );

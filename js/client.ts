@@ -1,6 +1,7 @@
 import { isAddress, isReplyTag } from './address.js';
 import { Attempt } from './attempt.js';
 import { MixError, fromWire, mixError } from './errors.js';
+import { Exchange } from './exchange.js';
 import { Inbox } from './inbox.js';
 import { toBody } from './body.js';
 import { limits } from './limits.js';
@@ -20,7 +21,7 @@ import type { CheckedOptions } from './options.js';
 import { Network, gatewayInfo, topologyInfo } from './network.js';
 import { Outgoing } from './outgoing.js';
 import { privacyReport } from './privacy.js';
-import type { ClientState, GatewayData, TrafficSettings, WorkerEvent } from './protocol.js';
+import type { ClientState, GatewayData, Sender, TrafficSettings, WorkerEvent } from './protocol.js';
 import { Received } from './received.js';
 import { Session, openOptions, wasmSource } from './session.js';
 import { statsStream } from './stats.js';
@@ -30,19 +31,27 @@ import type {
   CloseOptions,
   ConnectOptions,
   GatewayInfo,
+  ListenOptions,
   MixAddress,
   MixClientEventMap,
   MixClientOptions,
   MixData,
   MixStats,
+  MixStream,
   NetworkView,
+  PeerInfo,
   PrivacyReport,
+  ProbeOptions,
   ReceivedMessage,
   ReplyTag,
+  RequestHandler,
+  RequestOptions,
   SendOptions,
   SentMessage,
+  ServeOptions,
   StatsOptions,
   StatsStreamOptions,
+  StreamOptions,
   TrafficControl,
   Undelivered,
 } from './types.js';
@@ -66,6 +75,12 @@ export class MixClient extends EventTarget {
   readonly #outgoing = new Outgoing({
     onUndelivered: (undelivered, to) => this.#onUndelivered(undelivered, to),
     onRetransmit: (retransmit) => this.#emit('retransmit', retransmit),
+  });
+  readonly #exchange = new Exchange({
+    state: () => this.#state,
+    received: (body, sender) => this.#message(body, 'mixlet', sender),
+    onLate: (late) => this.#emit('late', late),
+    onAnswerLost: (id, to, error) => this.#onUndelivered({ id, error, fragmentsAcked: 0, fragmentsTotal: 0 }, to),
   });
   readonly #listeners = new Listeners((type) => this.#onListeners(type));
   readonly #inbox = new Inbox<ReceivedMessage>(({ reason, message }) =>
@@ -167,7 +182,10 @@ export class MixClient extends EventTarget {
     if (this.#session && !this.#closing) this.#shutDown(this.#session, drain, timeoutMs);
     else if (!drain) this.#closing?.hurry.open();
     // A client that drains still receives; its iterators end with it.
-    if (!this.#closing) this.#inbox.end();
+    if (!this.#closing) {
+      this.#inbox.end();
+      this.#exchange.end();
+    }
     this.#setState('closed');
     return this.#closed(signal);
   }
@@ -194,6 +212,56 @@ export class MixClient extends EventTarget {
     checkKeys('messages', options, ['signal']);
     checkSignal(options.signal);
     return this.#inbox.iterate(options.signal, this.#state === 'closed');
+  }
+
+  /**
+   * Asks a peer that speaks mixlet, and resolves with its answer. Small requests made at the same time to one peer share
+   * packets. Rejects `response-timeout` when the request arrived and no answer came, `timeout` when it did not arrive in
+   * time, `no-handler`, `handler-failed`, `peer-unsupported`, `not-connected`, and as `send` does. Throws `TypeError`.
+   */
+  request(to: MixAddress | ReplyTag, data: MixData, options: RequestOptions = {}): Promise<ReceivedMessage> {
+    return this.#exchange.request(to, data, options);
+  }
+
+  /** Several requests to one peer; each succeeds or fails alone. Throws `TypeError`. */
+  requestAll(
+    to: MixAddress | ReplyTag,
+    items: MixData[],
+    options: RequestOptions = {},
+  ): Promise<PromiseSettledResult<ReceivedMessage>[]> {
+    if (!Array.isArray(items)) throw new TypeError('requestAll(): the second argument must be a list of data');
+    return Promise.allSettled(items.map((data) => this.#exchange.request(to, data, options)));
+  }
+
+  /**
+   * Answers requests of others from now on, over all connects, until the handle is closed. Throws `MixError`
+   * `config-invalid` when the service has a handler already.
+   */
+  serve(handler: RequestHandler, options: ServeOptions = {}): { close(): void } {
+    return this.#exchange.serve(handler, options);
+  }
+
+  /** What is known of a peer's client. */
+  peer(to: MixAddress | ReplyTag): PeerInfo {
+    return this.#exchange.peer(to);
+  }
+
+  /** Asks a peer's client whether it speaks mixlet; resolves when it says so. Rejects `response-timeout`. */
+  probe(to: MixAddress | ReplyTag, options: ProbeOptions = {}): Promise<void> {
+    return this.#exchange.probe(to, options);
+  }
+
+  /** Opens a stream to a peer that listens. Rejects `no-handler`, `timeout`, and as `request` does. */
+  openStream(to: MixAddress | ReplyTag, options: StreamOptions = {}): Promise<MixStream> {
+    return this.#exchange.openStream(to, options);
+  }
+
+  /**
+   * The streams that peers open, until the signal aborts, the loop is left or the client closes. Throws `MixError`
+   * `config-invalid` when somebody listens for the service already.
+   */
+  listen(options: ListenOptions = {}): AsyncIterableIterator<MixStream> {
+    return this.#exchange.listen(options);
   }
 
   /** What was counted since `connect`. Before it rejects with `not-connected`, after `close` with `closed`. */
@@ -295,6 +363,7 @@ export class MixClient extends EventTarget {
         this.#attempt = null;
         if (this.#state === 'connecting') this.#setState('idle');
         this.#outgoing.failAll(error);
+        this.#exchange.failAll(error);
       }
       attempt.reject(error);
     }
@@ -334,6 +403,7 @@ export class MixClient extends EventTarget {
     if (this.#listeners.has('retransmit') || this.#listeners.has('surbs')) this.#tellListening();
     this.#timeStats();
     this.#outgoing.attach(session.rpc);
+    this.#exchange.attach(session.rpc);
     this.#setState(attempt.reportedState ?? 'ready');
     return address;
   }
@@ -343,6 +413,7 @@ export class MixClient extends EventTarget {
     this.#attempt = null;
     attempt.abort(mixError('closed', 'connect() was cut short by close().', { phase: attempt.phase }));
     this.#outgoing.failAll(mixError('closed-before-delivery'));
+    this.#exchange.failAll(mixError('closed'));
   }
 
   /** What `close` returns: the end of the closing, or the abort, which ends the draining. */
@@ -387,6 +458,8 @@ export class MixClient extends EventTarget {
     this.#replyable.clear();
     clearInterval(this.#statsTimer);
     this.#outgoing.failAll(undelivered);
+    this.#exchange.failAll(reason);
+    this.#exchange.end();
     this.#inbox.end();
   }
 
@@ -432,10 +505,13 @@ export class MixClient extends EventTarget {
       case 'fragments':
       case 'delivered':
       case 'undelivered':
+      case 'receipted':
+      case 'notReceipted':
         this.#outgoing.handle(event);
         break;
       case 'received':
-        this.#onReceived(event.body, event.tag as ReplyTag | null, event.canReply);
+        if (event.tag !== null) this.#setReplyable(event.tag, event.canReply);
+        this.#inbox.push(this.#message(event.body, event.via, event));
         break;
       case 'choose-gateway':
         if (this.#attempt) void this.#chooseGateway(this.#attempt, event.gateways);
@@ -462,9 +538,20 @@ export class MixClient extends EventTarget {
         this.#onTrouble(fromWire(event.error));
         break;
       case 'room':
-      case 'crashed':
-        // Room is counted here, by what is finished; crashes end the session before they come this far.
+        // Messages count their room here, by what is finished.
+        this.#exchange.hasRoom();
         break;
+      case 'crashed':
+        // Ends the session before it comes this far.
+        break;
+      case 'request':
+      case 'streamOpened':
+        // They bring reply blocks; how many is told when it changes.
+        if (event.tag !== null) this.#setReplyable(event.tag, true);
+        this.#exchange.handle(event);
+        break;
+      default:
+        this.#exchange.handle(event);
     }
   }
 
@@ -483,9 +570,8 @@ export class MixClient extends EventTarget {
     this.#emit('error', error);
   }
 
-  #onReceived(body: Uint8Array, tag: ReplyTag | null, canReply: boolean): void {
-    if (tag !== null) this.#setReplyable(tag, canReply);
-    this.#inbox.push(new Received(String(++this.#received), body, tag, this.#replier));
+  #message(body: Uint8Array, via: 'mixlet' | 'plain', sender: Sender): ReceivedMessage {
+    return new Received(String(++this.#received), body, via, sender, this.#replier);
   }
 
   #setReplyable(tag: string, canReply: boolean): void {
@@ -502,8 +588,9 @@ export class MixClient extends EventTarget {
 
   readonly #replier = {
     canReply: (tag: ReplyTag) => this.#replyable.has(tag),
-    reply: (tag: ReplyTag | null, data: MixData, options?: SendOptions) => {
-      if (tag !== null) return this.send(tag, data, options);
+    reply: ({ tag, address }: Sender, data: MixData, options?: SendOptions) => {
+      if (tag !== null) return this.send(tag as ReplyTag, data, options);
+      if (address !== null) return this.send(address as MixAddress, data, options);
       toBody(data);
       return this.#outgoing.refuse('', mixError('no-surbs', noTagAdvice));
     },

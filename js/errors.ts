@@ -291,7 +291,7 @@ export const errorTable: Readonly<Record<MixErrorCode, ErrorTableEntry>> = /* @_
     'too-large': entry(
       DeliveryError,
       false,
-      'A message holds at most 32 MiB. Send it in several messages; streams, which have no such limit, come later.',
+      'A message holds at most 32 MiB. Send it over a stream, which has no such limit.',
     ),
     'unsupported-runtime': entry(
       UnsupportedRuntimeError,

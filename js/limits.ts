@@ -20,6 +20,24 @@ export const limits = /* @__PURE__ */ Object.freeze({
   watchedTags: 4096,
   /** Characters of a profile's name. */
   profileLength: 64,
+  /** Requests without an answer; beyond it `queue-full`. */
+  requests: 16_384,
+  /** Requests handed to the worker together. */
+  requestsTogether: 256,
+  /** Bytes of a service's name, and of a request's label. */
+  serviceBytes: 64,
+  labelBytes: 256,
+  expectedReplyBytes: 16 * 1024,
+  requestTimeoutMs: 60_000,
+  /** Each so many bytes of a request and its answer add a second to its time. */
+  requestBytesPerSecond: 64 * 1024,
+  openStreamTimeoutMs: 60_000,
+  streamWindowBytesMin: 16 * 1024,
+  streamWindowBytesMax: 4 * 1024 * 1024,
+  /** Written to a stream at a time. */
+  streamWriteBytes: 64 * 1024,
+  /** Streams that came and nobody has taken; later ones are refused. */
+  streamsWaiting: 64,
   connectTimeoutMs: 60_000,
   closeTimeoutMs: 10_000,
   statsTimeoutMs: 5_000,
@@ -36,6 +54,8 @@ export const limits = /* @__PURE__ */ Object.freeze({
   measurementMs: 5_000,
   /** A worker that does not answer `close` is stopped so long after the deadline it was given. */
   closeGraceMs: 1_000,
+  /** How long the address of an inlined worker's script is kept. */
+  workerUrlMs: 60_000,
   /** A profile's lock may linger for so long after its page was reloaded. */
   lockGraceMs: 1_000,
   /** The longest deadline that can be set: timers of browsers end here. */

@@ -1,13 +1,15 @@
 import { mixError } from './errors.js';
 import { limits } from './limits.js';
-import type { OpenOptions, SendSettings } from './protocol.js';
+import type { OpenOptions, RequestSettings, SendSettings, StreamSettings } from './protocol.js';
 import type {
   CallOptions,
   GatewayChooser,
   MixClientOptions,
   PrivacyParams,
   PrivacyProfile,
+  RequestOptions,
   SendOptions,
+  StreamOptions,
 } from './types.js';
 import type { Bounds } from './wait.js';
 
@@ -90,18 +92,86 @@ export function checkClientOptions(options: MixClientOptions): CheckedOptions {
 
 /** Throws `MixError` `config-invalid`. */
 export function checkSendOptions(options: SendOptions): Omit<SendSettings, 'watched'> {
-  checkKeys('send', options, ['signal', 'timeoutMs', 'priority', 'replies', 'reliable']);
-  const { timeoutMs, priority = 'normal', replies = 'auto', reliable = true } = options;
-  const priorities = { high: 0, normal: 1, bulk: 2 } as const;
-  if (!Object.hasOwn(priorities, priority)) throw invalid("priority must be 'high', 'normal' or 'bulk'");
+  checkKeys('send', options, ['signal', 'timeoutMs', 'priority', 'replies', 'reliable', 'receipt']);
+  const { timeoutMs, priority, replies = 'auto', reliable = true, receipt } = options;
   if (replies !== 'auto') checkNumber('replies', replies, 0, limits.repliesPerMessage, true);
   checkBoolean('reliable', reliable);
+  if (receipt !== undefined) checkBoolean('receipt', receipt);
   return {
     timeoutMs: timeoutMs === undefined ? null : checkNumber('timeoutMs', timeoutMs, 0, Number.MAX_SAFE_INTEGER),
     replies,
     reliable,
-    priority: priorities[priority],
+    priority: checkPriority(priority),
+    receipt: receipt ?? null,
   };
+}
+
+function checkPriority(priority: SendOptions['priority'] = 'normal'): 0 | 1 | 2 {
+  const priorities = { high: 0, normal: 1, bulk: 2 } as const;
+  if (!Object.hasOwn(priorities, priority)) throw invalid("priority must be 'high', 'normal' or 'bulk'");
+  return priorities[priority];
+}
+
+/** `bytes`: the length of the request. Throws `MixError` `config-invalid`. */
+export function checkRequestOptions(options: RequestOptions, bytes: number) {
+  checkKeys('request', options, [
+    'signal',
+    'timeoutMs',
+    'responseTimeoutMs',
+    'priority',
+    'reliable',
+    'service',
+    'label',
+    'expectedReplyBytes',
+    'onDisconnect',
+  ]);
+  const { signal, responseTimeoutMs, reliable = true, label = '', onDisconnect = 'retry' } = options;
+  const { expectedReplyBytes = limits.expectedReplyBytes } = options;
+  checkSignal(signal);
+  checkBoolean('reliable', reliable);
+  checkText('label', label, limits.labelBytes);
+  checkNumber('expectedReplyBytes', expectedReplyBytes, 0, limits.messageBytes, true);
+  if (onDisconnect !== 'retry' && onDisconnect !== 'fail') throw invalid("onDisconnect must be 'retry' or 'fail'");
+  const usual =
+    limits.requestTimeoutMs + 1000 * Math.floor((bytes + expectedReplyBytes) / limits.requestBytesPerSecond);
+  const settings: Omit<RequestSettings, 'timeoutMs'> = {
+    service: checkService(options.service),
+    label,
+    responseTimeoutMs: responseTimeoutMs === undefined ? undefined : checkTimeout(responseTimeoutMs, 0),
+    expectedReplyBytes,
+    retry: onDisconnect === 'retry',
+    replies: 'auto',
+    reliable,
+    priority: checkPriority(options.priority),
+  };
+  return { signal, timeoutMs: checkTimeout(options.timeoutMs, usual), settings };
+}
+
+/** Throws `MixError` `config-invalid`. */
+export function checkStreamOptions(where: 'openStream' | 'listen', options: StreamOptions) {
+  const known = ['service', 'signal', 'windowBytes', 'idleTimeoutMs', ...(where === 'listen' ? [] : ['timeoutMs'])];
+  checkKeys(where, options, known);
+  const { service, signal, timeoutMs, windowBytes, idleTimeoutMs } = options;
+  checkSignal(signal);
+  if (timeoutMs !== undefined) checkTimeout(timeoutMs, 0);
+  if (idleTimeoutMs !== undefined) checkTimeout(idleTimeoutMs, 0);
+  if (windowBytes !== undefined) {
+    checkNumber('windowBytes', windowBytes, limits.streamWindowBytesMin, limits.streamWindowBytesMax, true);
+  }
+  const settings: StreamSettings = { windowBytes, idleTimeoutMs, timeoutMs };
+  return { service: checkService(service), signal, settings };
+}
+
+/** Throws `MixError` `config-invalid`. */
+export function checkService(service = ''): string {
+  checkText('service', service, limits.serviceBytes);
+  return service;
+}
+
+function checkText(name: string, text: unknown, bytes: number): void {
+  if (typeof text !== 'string' || new TextEncoder().encode(text).byteLength > bytes) {
+    throw invalid(`${name} must be a text of at most ${bytes} bytes`);
+  }
 }
 
 /** The deadline in milliseconds; 0: none. Throws `MixError` `config-invalid`. */

@@ -20,6 +20,8 @@ interface Entry {
   /** The worker has been given it, body and all. */
   posted: boolean;
   watched: boolean;
+  /** Its delivery is followed by a receipt, or by the end of waiting for it. */
+  receipt: boolean;
 }
 
 /** Who is told of what becomes of messages. */
@@ -81,6 +83,7 @@ export class Outgoing {
       handedOver: false,
       posted: false,
       watched: false,
+      receipt: false,
     };
     this.#entries.set(number, entry);
     this.#waiting.add(entry);
@@ -122,10 +125,18 @@ export class Outgoing {
         break;
       case 'delivered': {
         const { roundTripMs, retransmissions } = event;
-        this.#remove(entry);
         entry.handle.reachDelivered({ at: new Date(), roundTripMs, retransmissions });
+        if (entry.receipt) this.#release(entry);
+        else this.#end(entry);
         break;
       }
+      case 'receipted':
+        entry.handle.reachReceived(event.roundTripMs);
+        this.#end(entry);
+        break;
+      case 'notReceipted':
+        this.#end(entry, fromWire(event.error));
+        break;
       case 'undelivered':
         this.#fail(entry, fromWire(event.error), event.acked, event.total);
         break;
@@ -177,7 +188,8 @@ export class Outgoing {
     const options = { ...entry.settings, watched };
     entry.posted = true;
     rpc.request('send', { message, to, body, options }, [body.buffer as ArrayBuffer]).then(
-      () => {
+      ({ receipt }) => {
+        entry.receipt = receipt;
         entry.handle.reachQueued();
         this.#answered();
       },
@@ -196,7 +208,7 @@ export class Outgoing {
   #cancel(entry: Entry, reason: unknown): void {
     if (!this.#entries.has(entry.number)) return;
     // Whether the worker still knew the message makes no difference here.
-    if (entry.handedOver) this.#rpc?.request('cancel', { message: entry.number }).catch(() => {});
+    if (entry.posted) this.#rpc?.request('cancel', { message: entry.number }).catch(() => {});
     this.#fail(entry, reason);
   }
 
@@ -211,8 +223,18 @@ export class Outgoing {
     if (fragments > 0) this.#listener.onRetransmit({ id: entry.handle.id, fragments, retransmissions });
   }
 
+  /** A delivered message is done with, and the receipt that did not come is no failure of the message. */
+  #end(entry: Entry, error?: unknown): void {
+    this.#remove(entry);
+    entry.handle.failReceived(error);
+  }
+
   #fail(entry: Entry, error: unknown, fragmentsAcked = 0, fragmentsTotal = 0): void {
     if (!this.#entries.has(entry.number)) return;
+    if (entry.handle.isDelivered) {
+      this.#end(entry, error);
+      return;
+    }
     this.#remove(entry);
     entry.handle.fail(error);
     this.#tell({ id: entry.handle.id, error, fragmentsAcked, fragmentsTotal }, entry.to);
@@ -221,11 +243,17 @@ export class Outgoing {
   #remove(entry: Entry): void {
     this.#entries.delete(entry.number);
     this.#waiting.delete(entry);
-    if (entry.handedOver) {
-      this.#bytes -= entry.bytes;
-      this.#count--;
-    }
+    this.#release(entry);
     entry.signal?.removeEventListener('abort', entry.onAbort);
+    this.#handOver();
+  }
+
+  /** The worker's queue does not hold it any more. */
+  #release(entry: Entry): void {
+    if (!entry.handedOver) return;
+    entry.handedOver = false;
+    this.#bytes -= entry.bytes;
+    this.#count--;
     this.#handOver();
   }
 

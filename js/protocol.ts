@@ -90,8 +90,35 @@ export interface SendSettings {
   reliable: boolean;
   /** 0 high, 1 normal, 2 bulk. */
   priority: 0 | 1 | 2;
+  /** Whether the recipient is to receipt it; `null`: where it is known to do so. */
+  receipt: boolean | null;
   /** How far it comes is told by `fragments` events, as after `watch`. */
   watched: boolean;
+}
+
+export interface RequestSettings {
+  service: string;
+  /** Comes back with a late answer. */
+  label: string;
+  /** For request and answer together. `null`: the default; 0: none. */
+  timeoutMs: number | null;
+  /** For the answer alone. */
+  responseTimeoutMs?: number | undefined;
+  expectedReplyBytes?: number | undefined;
+  /** Ask again when the link is back, instead of failing when it goes. */
+  retry: boolean;
+  /** How many reply blocks go along is known from `expectedReplyBytes`. */
+  replies: 'auto';
+  reliable: boolean;
+  priority: 0 | 1 | 2;
+}
+
+export interface StreamSettings {
+  windowBytes?: number | undefined;
+  /** 0: never. */
+  idleTimeoutMs?: number | undefined;
+  /** For the opening; 0: none. */
+  timeoutMs?: number | undefined;
 }
 
 /** Where the wasm comes from. Bytes are transferred, a module is cloned. */
@@ -151,6 +178,98 @@ export interface CloseRequest {
   drain: boolean;
   timeoutMs: number;
 }
+/** Requests to one peer; each ends by a `response` or `requestFailed` event. The buffers are transferred. */
+export interface AskRequest {
+  id: number;
+  op: 'request';
+  to: string;
+  options: RequestSettings;
+  /** `message`: chosen by the page, unique among requests and probes. */
+  items: { message: number; body: Uint8Array }[];
+}
+/** Whether a peer speaks mixlet; ends as a request does. */
+export interface ProbeRequest {
+  id: number;
+  op: 'probe';
+  message: number;
+  to: string;
+  options: RequestSettings;
+}
+/** An unknown or ended request is fine. An answer that comes all the same is a `late` event. */
+export interface CancelRequestRequest {
+  id: number;
+  op: 'cancelRequest';
+  message: number;
+}
+/** Requests for this service become `request` events. */
+export interface ServeRequest {
+  id: number;
+  op: 'serve';
+  service: string;
+}
+export interface UnserveRequest {
+  id: number;
+  op: 'unserve';
+  service: string;
+}
+/** Answers a `request` event; without a body: it could not be handled. */
+export interface RespondRequest {
+  id: number;
+  op: 'respond';
+  request: number;
+  body: Uint8Array | undefined;
+  options: SendSettings;
+}
+/** Streams for this service become `streamOpened` events. */
+export interface AcceptStreamsRequest {
+  id: number;
+  op: 'acceptStreams';
+  service: string;
+  options: StreamSettings;
+}
+export interface RefuseStreamsRequest {
+  id: number;
+  op: 'refuseStreams';
+  service: string;
+}
+/** Followed by `streamReady` or `streamFailed`. */
+export interface OpenStreamRequest {
+  id: number;
+  op: 'openStream';
+  /** Chosen by the page, below 2^52. */
+  stream: number;
+  to: string;
+  service: string;
+  options: StreamSettings;
+}
+/** The buffer is transferred. */
+export interface StreamWriteRequest {
+  id: number;
+  op: 'streamWrite';
+  stream: number;
+  bytes: Uint8Array;
+}
+/** Nothing more is written. */
+export interface StreamEndRequest {
+  id: number;
+  op: 'streamEnd';
+  stream: number;
+}
+/** The application has taken so many bytes, and the peer may send as many more. */
+export interface StreamReadRequest {
+  id: number;
+  op: 'streamRead';
+  stream: number;
+  bytes: number;
+}
+/** Ends a stream at once. No event follows. */
+export interface StreamResetRequest {
+  id: number;
+  op: 'streamReset';
+  stream: number;
+  code: number;
+  reason: string;
+}
 /** The browser says that the network is back. No answer. */
 export interface OnlineNotice {
   op: 'online';
@@ -178,6 +297,19 @@ export type Request =
   | TrafficRequest
   | TopologyRequest
   | GatewaysRequest
+  | AskRequest
+  | ProbeRequest
+  | CancelRequestRequest
+  | ServeRequest
+  | UnserveRequest
+  | RespondRequest
+  | AcceptStreamsRequest
+  | RefuseStreamsRequest
+  | OpenStreamRequest
+  | StreamWriteRequest
+  | StreamEndRequest
+  | StreamReadRequest
+  | StreamResetRequest
   | CloseRequest;
 /** Answers to `choose-gateway`; `null`: any. No answer. */
 export interface ChooseNotice {
@@ -198,9 +330,26 @@ export type Op = Request['op'];
 export interface Answers {
   /** When the link is up for the first time. After an error answer the worker is of no more use. */
   open: { address: string; gateway?: GatewayData };
-  /** When the message is in the queue. After an error answer no event about the message follows. */
-  send: object;
+  /**
+   * When the message is in the queue; `receipt`: its delivery is followed by `receipted` or `notReceipted`. After an
+   * error answer no event about the message follows.
+   */
+  send: { receipt: boolean };
   cancel: object;
+  request: object;
+  probe: object;
+  cancelRequest: object;
+  serve: object;
+  unserve: object;
+  respond: object;
+  acceptStreams: object;
+  refuseStreams: object;
+  openStream: object;
+  /** `room`: more can be written at once; if not, `streamRoom` follows. */
+  streamWrite: { room: boolean };
+  streamEnd: object;
+  streamRead: object;
+  streamReset: object;
   stats: StatsData;
   traffic: object;
   topology: TopologyData;
@@ -247,6 +396,15 @@ export interface TopologyData {
 
 export type Answer = { id: number; ok: unknown } | { id: number; error: WireError };
 
+/**
+ * Who says something: a reply tag in base58; or an address, where it came over a reply block that had been given to that
+ * address; or nobody knows.
+ */
+export interface Sender {
+  tag: string | null;
+  address: string | null;
+}
+
 export type WorkerEvent =
   /** `error`: why, when it got worse. After `closed` the worker is of no more use. */
   | { event: 'state'; state: ClientState; error?: WireError | undefined }
@@ -261,8 +419,29 @@ export type WorkerEvent =
   | { event: 'fragments'; message: number; sent: number; acked: number; total: number; retransmissions: number }
   /** How many SURBs are held of a peer, and whether it can be answered; at most ten times a second. */
   | { event: 'surbs'; tag: string; held: number; canReply: boolean }
-  /** `tag`: the reply tag in base58. The buffer of `body` is transferred. */
-  | { event: 'received'; body: Uint8Array; tag: string | null; canReply: boolean }
+  /** The recipient's client has the whole message. */
+  | { event: 'receipted'; message: number; roundTripMs: number }
+  | { event: 'notReceipted'; message: number; error: WireError }
+  /** The buffer of `body` is transferred. `via`: bare bytes, or the envelope of a mixlet peer. */
+  | ({ event: 'received'; body: Uint8Array; via: 'mixlet' | 'plain'; canReply: boolean } & Sender)
+  | ({ event: 'response'; message: number; body: Uint8Array } & Sender)
+  | { event: 'requestFailed'; message: number; error: WireError }
+  /** An answer to a request that had been given up; without a body it says that there is none. */
+  | ({ event: 'late'; message: number; label: string; elapsedMs: number; body?: Uint8Array } & Sender)
+  /** Somebody asks; `request` names it in `respond`. */
+  | ({ event: 'request'; request: number; service: string; body: Uint8Array } & Sender)
+  /** An answer of ours will not arrive. */
+  | { event: 'responseLost'; request: number; error: WireError }
+  /** What is known of a peer has changed. `features`: 1 receipts, 2 requests, 4 streams. */
+  | ({ event: 'peer'; speaks: 'mixlet' | 'plain'; features: number } & Sender)
+  | { event: 'streamReady'; stream: number }
+  | { event: 'streamFailed'; stream: number; error: WireError }
+  | ({ event: 'streamOpened'; stream: number; service: string } & Sender)
+  /** The buffer is transferred. `last`: nothing comes after it. */
+  | { event: 'streamData'; stream: number; bytes: Uint8Array; last: boolean }
+  | { event: 'streamRoom'; stream: number }
+  /** Both sides are done, or one has ended it: `code` as in `docs/PROTOCOL.md`. */
+  | { event: 'streamClosed'; stream: number; code: number; reason: string }
   /** Which gateway is to be registered with? `js/worker.ts` answers itself where the nearest is wanted. */
   | { event: 'choose-gateway'; gateways: GatewayData[] }
   /** Another topology is in use. */

@@ -1,26 +1,32 @@
+import type { Sender } from './protocol.js';
 import type { MixData, ReceivedMessage, ReplyTag, SendOptions, SentMessage } from './types.js';
 
 /** What a received message asks of its client. */
 export interface Replier {
   canReply(tag: ReplyTag): boolean;
-  reply(tag: ReplyTag | null, data: MixData, options?: SendOptions): SentMessage;
+  reply(sender: Sender, data: MixData, options?: SendOptions): SentMessage;
 }
 
 export class Received implements ReceivedMessage {
   readonly id: string;
   readonly data: Uint8Array;
   readonly receivedAt = new Date();
+  readonly via: 'mixlet' | 'plain';
   readonly from: ReplyTag | null;
+  readonly #sender: Sender;
   readonly #replier: Replier;
 
-  constructor(id: string, data: Uint8Array, from: ReplyTag | null, replier: Replier) {
+  constructor(id: string, data: Uint8Array, via: 'mixlet' | 'plain', sender: Sender, replier: Replier) {
     this.id = id;
     this.data = data;
-    this.from = from;
+    this.via = via;
+    this.from = sender.tag as ReplyTag | null;
+    this.#sender = sender;
     this.#replier = replier;
   }
 
   get canReply(): boolean {
+    if (this.#sender.address !== null) return true;
     return this.from !== null && this.#replier.canReply(this.from);
   }
 
@@ -33,6 +39,6 @@ export class Received implements ReceivedMessage {
   }
 
   reply(data: MixData, options?: SendOptions): SentMessage {
-    return this.#replier.reply(this.from, data, options);
+    return this.#replier.reply(this.#sender, data, options);
   }
 }

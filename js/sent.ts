@@ -1,22 +1,9 @@
+import { mixError } from './errors.js';
+import { Latch } from './latch.js';
 import { Latest } from './latest.js';
 import type { Delivery, SendProgress, SentMessage } from './types.js';
 
-const stages = ['queued', 'sent', 'delivered'] as const;
-
-/** A promise with its two ends, marked as handled: it may be ignored. */
-class Stage<T> {
-  readonly promise: Promise<T>;
-  resolve!: (value: T) => void;
-  reject!: (reason: unknown) => void;
-
-  constructor() {
-    this.promise = new Promise<T>((resolve, reject) => {
-      this.resolve = resolve;
-      this.reject = reject;
-    });
-    this.promise.catch(() => {});
-  }
-}
+const stages = ['queued', 'sent', 'delivered', 'received'] as const;
 
 /** What a handle asks of whoever sends the message. */
 export interface HandleOwner {
@@ -28,12 +15,14 @@ export interface HandleOwner {
 /** What the application holds of a message it sends: promises that settle in order, each once. */
 export class Handle implements SentMessage {
   readonly id: string;
-  readonly #queued = new Stage<void>();
-  readonly #sent = new Stage<void>();
-  readonly #delivered = new Stage<Delivery>();
+  readonly #queued = new Latch<void>();
+  readonly #sent = new Latch<void>();
+  readonly #delivered = new Latch<Delivery>();
+  readonly #received = new Latch<Delivery>();
   readonly #owner: HandleOwner | null;
   readonly #readers = new Set<Latest<SendProgress>>();
   #progress: SendProgress | null = null;
+  #delivery: Delivery | null = null;
   /** How many stages have settled; all of them after a failure. */
   #settled = 0;
 
@@ -53,6 +42,10 @@ export class Handle implements SentMessage {
 
   get delivered(): Promise<Delivery> {
     return this.#delivered.promise;
+  }
+
+  get received(): Promise<Delivery> {
+    return this.#received.promise;
   }
 
   cancel(reason?: unknown): void {
@@ -97,23 +90,45 @@ export class Handle implements SentMessage {
   }
 
   reachDelivered(delivery: Delivery): void {
+    this.#delivery = delivery;
     this.#reach(3, delivery);
+    this.#endReaders();
+  }
+
+  /** The recipient's client has it. */
+  reachReceived(roundTripMs: number): void {
+    const { retransmissions = 0 } = this.#delivery ?? {};
+    this.#reach(4, { at: new Date(), roundTripMs, retransmissions });
+  }
+
+  /** No receipt will come for what is delivered. */
+  failReceived(error: unknown = mixError('no-receipt-support')): void {
+    this.#received.reject(error);
+    this.#settled = stages.length;
+  }
+
+  /** Every fragment was acknowledged. */
+  get isDelivered(): boolean {
+    return this.#settled >= 3;
   }
 
   /** Rejects what is still open. False: there was nothing. */
   fail(error: unknown): boolean {
     if (this.done) return false;
-    for (const stage of [this.#queued, this.#sent, this.#delivered].slice(this.#settled)) stage.reject(error);
+    for (const stage of [this.#queued, this.#sent, this.#delivered, this.#received].slice(this.#settled)) {
+      stage.reject(error);
+    }
     this.#settled = stages.length;
     this.#endReaders();
     return true;
   }
 
   /** Resolves the stages up to this one. An event that overtakes an earlier one brings that one with it. */
-  #reach(stage: 1 | 2 | 3, delivery?: Delivery): void {
+  #reach(stage: 1 | 2 | 3 | 4, delivery?: Delivery): void {
     if (this.#settled < 1 && stage >= 1) this.#queued.resolve();
     if (this.#settled < 2 && stage >= 2) this.#sent.resolve();
     if (this.#settled < 3 && stage >= 3 && delivery) this.#delivered.resolve(delivery);
+    if (this.#settled < 4 && stage >= 4 && delivery) this.#received.resolve(delivery);
     this.#settled = Math.max(this.#settled, stage);
     if (this.done) this.#endReaders();
   }

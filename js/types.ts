@@ -73,7 +73,7 @@ export type WebSocketClass = new (url: string) => {
   readonly readyState: number;
   readonly bufferedAmount: number;
   binaryType: string;
-  send(data: string | Uint8Array<ArrayBuffer>): void;
+  send(data: string | ArrayBuffer): void;
   close(): void;
   addEventListener(type: 'close' | 'error' | 'message' | 'open', listener: () => void): void;
 };
@@ -181,10 +181,106 @@ export interface SendOptions {
   replies?: number | 'auto' | undefined;
   /** Default true; false: one attempt, same packets and acks on the wire. */
   reliable?: boolean | undefined;
+  /**
+   * Ask the recipient's client for an end-to-end receipt, which settles `received`. Only mixlet sends receipts; other
+   * clients would show their user the envelope. Default: where the recipient is known to speak mixlet.
+   */
+  receipt?: boolean | undefined;
+}
+
+export interface RequestOptions {
+  signal?: AbortSignal | undefined;
+  /** For request and answer together. Default: 60 s and 1 s for each 64 kB of both; 0: none. */
+  timeoutMs?: number | undefined;
+  /** For the answer alone, from the moment when every fragment of the request was acknowledged. Default: none. */
+  responseTimeoutMs?: number | undefined;
+  priority?: 'high' | 'normal' | 'bulk' | undefined;
+  /** Default true; false: one attempt, same packets and acks on the wire. */
+  reliable?: boolean | undefined;
+  /** Which service of the peer, at most 64 bytes. Default: the one without a name. */
+  service?: string | undefined;
+  /** What a `late` event is told by, at most 256 bytes. */
+  label?: string | undefined;
+  /** How long the answer will be, for the reply blocks that go along. Default 16 kB. */
+  expectedReplyBytes?: number | undefined;
+  /** `retry` (default): asked again under the same id when the link is back; `fail`: fails at once when it goes. */
+  onDisconnect?: 'retry' | 'fail' | undefined;
+}
+
+export interface ProbeOptions {
+  signal?: AbortSignal | undefined;
+  /** Default 60,000; 0: none. */
+  timeoutMs?: number | undefined;
+}
+
+export interface ServeOptions {
+  /** At most 64 bytes. Default: the one without a name, which requests without a service go to. */
+  service?: string | undefined;
 }
 
 /**
- * A message on its way. Its promises settle in the order `queued`, `sent`, `delivered`; a failure rejects all that are
+ * Answers a request. What it throws is told to the peer as `handler-failed`, without its text. `signal` aborts when the
+ * client closes.
+ */
+export type RequestHandler = (request: ReceivedMessage, context: { signal: AbortSignal }) => MixData | Promise<MixData>;
+
+export interface StreamOptions {
+  /** Which service of the peer, at most 64 bytes. */
+  service?: string | undefined;
+  signal?: AbortSignal | undefined;
+  /** For the opening. Default 60,000; 0: none. */
+  timeoutMs?: number | undefined;
+  /** How much the peer may send ahead of what was read, 16 kB to 4 MiB. Default 256 kB. */
+  windowBytes?: number | undefined;
+  /** The stream ends when nothing came for so long with the link up. Default 5 min; 0: never. */
+  idleTimeoutMs?: number | undefined;
+}
+
+export interface ListenOptions {
+  /** At most 64 bytes. Default: the one without a name. */
+  service?: string | undefined;
+  /** Ends the listening. */
+  signal?: AbortSignal | undefined;
+  /** As of `openStream`. */
+  windowBytes?: number | undefined;
+  /** As of `openStream`. */
+  idleTimeoutMs?: number | undefined;
+}
+
+/** Bytes in order, both ways, with a peer that speaks mixlet. */
+export interface MixStream {
+  /** Who opened it, where a peer did. */
+  readonly from: ReplyTag | null;
+  /** Ends when the peer has ended its half. Errors when the stream was ended before its time. */
+  readonly readable: ReadableStream<Uint8Array>;
+  /** Closing it ends our half; aborting it ends the stream. */
+  readonly writable: WritableStream<Uint8Array>;
+  /** Code 0 when both halves have ended; 1 to 255 are of mixlet, those from 256 on of applications. */
+  readonly closed: Promise<{ code: number; reason: string }>;
+  /** Without a code: ends our half and waits for the peer's. With one from 256 on: ends the stream at once. */
+  close(options?: { code?: number | undefined; reason?: string | undefined }): Promise<void>;
+}
+
+/** What is known of a peer's client. */
+export interface PeerInfo {
+  /** `unknown`: nothing came from it yet. `plain`: nothing but bare bytes did. */
+  speaks: 'mixlet' | 'plain' | 'unknown';
+  version?: number;
+  features: ('receipts' | 'requests' | 'streams')[];
+}
+
+/** An answer to a request that had been given up. */
+export interface Late {
+  /** Of the request. */
+  id: string;
+  label: string;
+  elapsedMs: number;
+  /** `null`: the peer says that there is none. */
+  message: ReceivedMessage | null;
+}
+
+/**
+ * A message on its way. Its promises settle in the order `queued`, `sent`, `delivered`, `received`; a failure rejects all that are
  * still open with the same error. They may be ignored: a message that fails also raises one `undelivered` event.
  */
 export interface SentMessage {
@@ -195,6 +291,11 @@ export interface SentMessage {
   readonly sent: Promise<void>;
   /** Every fragment reached the recipient's gateway, also if the recipient is away. Not: read. */
   readonly delivered: Promise<Delivery>;
+  /**
+   * The recipient's client has the whole message. Rejects `no-receipt-support` where it was not asked for a receipt, or
+   * is not known to send any.
+   */
+  readonly received: Promise<Delivery>;
   /**
    * How far it has come, at most ten times a second; who reads slowly gets the latest. Ends with the message, after
    * what was last so. Nothing is told before the message is cut into fragments, which is when its turn comes.
@@ -225,6 +326,8 @@ export interface ReceivedMessage {
   readonly id: string;
   readonly data: Uint8Array;
   readonly receivedAt: Date;
+  /** `plain`: bare bytes, as every client of the network sends them. `mixlet`: the sender's client is mixlet. */
+  readonly via: 'mixlet' | 'plain';
   /** For answering; the same for all messages of one sender until it starts anew. `null`: cannot be answered. */
   readonly from: ReplyTag | null;
   /** Live: false when no SURB is left and none is on its way, or they have expired. */
@@ -368,6 +471,8 @@ export interface MixClientEventMap {
   message: CustomEvent<ReceivedMessage>;
   progress: CustomEvent<ConnectProgress>;
   undelivered: CustomEvent<Undelivered>;
+  /** An answer to a request came after it had been given up. */
+  late: CustomEvent<Late>;
   overflow: CustomEvent<Overflow>;
   retransmit: CustomEvent<Retransmit>;
   /** What is held of a sender's reply blocks has changed; at most ten times a second for each. */

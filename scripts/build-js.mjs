@@ -1,14 +1,16 @@
 // Builds `dist/` from `js/` and `pkg/`: one module for the page, one for Node, one for the worker, one for the engine
-// without a worker, one with a network for tests (for pages and for Node), both wasm, the types.
+// without a worker, one that holds everything, one with a network for tests (for pages and for Node), both wasm, the
+// types.
 //
 //   node scripts/build-js.mjs
 
 import { execFile } from 'node:child_process';
-import { copyFileSync, existsSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
+import { copyFileSync, existsSync, mkdirSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { build } from 'esbuild';
 import { gluePlugin } from './lib/glue.mjs';
+import { inlinedPlugin, withoutText } from './lib/inlined.mjs';
 import { Complaint, duration, entry, say, stopwatch } from './lib/output.mjs';
 import { root } from './lib/paths.mjs';
 
@@ -72,18 +74,38 @@ await entry(async () => {
     }),
     declarations(),
   ]);
-  // Nothing can be imported from it; it is named so that its address can be asked for.
-  writeFileSync(join(dist, 'worker.d.ts'), 'export {};\n');
   copyFileSync(wasm, join(dist, 'mixlet.wasm'));
   copyFileSync(testingWasm, join(dist, 'testing.wasm'));
+  await build({
+    ...common,
+    entryPoints: ['js/inline.ts'],
+    outfile: 'dist/inline.js',
+    plugins: [withDefaults('defaults.inline.ts'), inlinedPlugin],
+  });
+  const map = join(dist, 'inline.js.map');
+  writeFileSync(map, withoutText(readFileSync(map, 'utf8')));
   say(`  dist: ${duration(elapsed())}`);
 });
 
+/** The types of all modules, then without those that no module of the package leads to. */
 async function declarations() {
   const tsc = join(root, 'node_modules', 'typescript', 'bin', 'tsc');
   try {
     await execute(process.execPath, [tsc, '-p', 'tsconfig.build.json'], { cwd: root });
   } catch (error) {
     throw new Complaint(`The types do not build:\n${error.stdout ?? error.message}`);
+  }
+  // Nothing can be imported from it; it is named so that its address can be asked for.
+  writeFileSync(join(dist, 'worker.d.ts'), 'export {};\n');
+  const reached = new Set();
+  const reach = (name) => {
+    if (reached.has(name)) return;
+    reached.add(name);
+    const text = readFileSync(join(dist, `${name}.d.ts`), 'utf8');
+    for (const [, next] of text.matchAll(/(?:from |import\()['"]\.\/([\w.-]+)\.js['"]/g)) reach(next);
+  };
+  for (const name of ['index', 'engine', 'inline', 'testing', 'worker']) reach(name);
+  for (const file of readdirSync(dist)) {
+    if (/\.d\.ts(\.map)?$/.test(file) && !reached.has(file.replace(/\.d\.ts.*$/, ''))) rmSync(join(dist, file));
   }
 }

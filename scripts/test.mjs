@@ -1,7 +1,7 @@
 // `npm test`: installs what is missing, runs every stage, and ends with one line of totals.
 //
 //   npm test                              everything
-//   npm test -- --only rust,wasm          some groups: scripts, rust, wasm, js, e2e, nym, differential
+//   npm test -- --only rust,wasm          some groups: scripts, rust, wasm, js, e2e, nym, differential, starters
 //   npm test -- --list                    what there is
 
 import { ensure } from './lib/install.mjs';
@@ -19,6 +19,7 @@ const NEEDS = {
   e2e: ['rust', 'build', 'browsers'],
   nym: ['rust', 'build', 'browsers'],
   differential: ['rust'],
+  starters: ['rust', 'build', 'browsers', 'webkit'],
 };
 
 await entry(async () => {

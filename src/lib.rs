@@ -32,6 +32,7 @@ pub mod gateway;
 pub mod identity;
 
 pub mod engine;
+pub mod exchange;
 
 #[cfg(all(target_arch = "wasm32", feature = "web"))]
 pub mod web;

@@ -174,6 +174,94 @@ pub const CONVERSATIONS_COUNT_MAX: usize = 4_096;
 /// Messages of our own in the send queue, beside the user's: a request to each peer, and the answers to requests.
 pub const CONTROL_COUNT_MAX: usize = PEERS_COUNT_MAX + SURBS_ANSWERING_MAX as usize;
 
+// ── between mixlet peers ─────────────────────────────────────────────────────────────────────────────────────────
+
+/// Bytes of a service's name; longer ones are refused.
+pub const SERVICE_LEN_MAX: usize = 64;
+/// Services served at a time; more are refused.
+pub const SERVICES_COUNT_MAX: usize = 256;
+/// Peers remembered to speak mixlet or not; the one longest silent makes room.
+pub const KNOWN_PEERS_COUNT_MAX: usize = 4_096;
+/// What waits to be given to the engine, of our own making; what answers strangers is dropped above it.
+pub const ENVELOPES_WAITING_COUNT_MAX: usize = 4_096;
+/// Messages that wait for a receipt; above it `send` answers "full".
+pub const RECEIPTS_AWAITED_COUNT_MAX: usize = 4_096;
+/// Bytes of those, kept to be sent again.
+pub const RECEIPTS_AWAITED_LEN_MAX: usize = 64 << 20;
+/// A message goes again when no receipt came within so many round trips.
+pub const RECEIPT_ROUND_TRIPS: u32 = 3;
+/// The least wait for a receipt.
+pub const RECEIPT_WAIT_MIN: Duration = Duration::from_secs(2);
+/// The longest wait for a receipt, which doubles each time: the peer may be away.
+pub const RECEIPT_WAIT_MAX: Duration = Duration::from_secs(10 * 60);
+/// SURBs in what is sent again, since the peer may have started anew without any.
+pub const SURBS_PER_REPEAT: u32 = 3;
+/// Ids of messages the application has seen; the oldest are forgotten.
+pub const SEEN_IDS_COUNT_MAX: usize = 65_536;
+/// How long they are remembered.
+pub const SEEN_ID_AGE_MAX: Duration = Duration::from_secs(24 * 3600);
+/// Requests without an answer; above it `request` answers "full".
+pub const REQUESTS_COUNT_MAX: usize = 16_384;
+/// Bytes of those, kept to be sent again after the link was lost.
+pub const REQUESTS_LEN_MAX: usize = 64 << 20;
+/// Requests that have ended and whose late answers are still recognised; the oldest are forgotten.
+pub const ENDED_REQUESTS_COUNT_MAX: usize = 1_024;
+/// How long they are.
+pub const ENDED_REQUEST_AGE_MAX: Duration = Duration::from_secs(10 * 60);
+/// Bytes of the text a caller may give a request, to know a late answer by.
+pub const LABEL_LEN_MAX: usize = 256;
+/// Time for a request, before what its length adds.
+pub const REQUEST_TIME: Duration = Duration::from_secs(60);
+/// Each so many bytes of a request and of its expected answer add a second.
+pub const REQUEST_LEN_PER_SECOND: usize = 64 << 10;
+/// SURBs a request carries beside those for the expected answer.
+pub const REQUEST_SURBS: u32 = 10;
+/// Requests that share one message; larger ones go alone.
+pub const PACK_COUNT_MAX: usize = 64;
+/// Bytes of such a message, and of one request in it at most a quarter.
+pub const PACK_LEN_MAX: usize = 12 << 10;
+/// Requests of others that are being handled; more are refused as failed.
+pub const SERVING_COUNT_MAX: usize = 4_096;
+/// Requests of others whose repeats are recognised.
+pub const SERVED_COUNT_MAX: usize = 16_384;
+/// Bytes of answers kept for those; the oldest are dropped, and repeats of their requests are not answered.
+pub const SERVED_LEN_MAX: usize = 4 << 20;
+
+/// Streams at a time, ours and others'; more are refused.
+pub const STREAMS_COUNT_MAX: usize = 256;
+/// Streams that have ended and whose late frames are still recognised.
+pub const STREAMS_FINISHED_COUNT_MAX: usize = 4_096;
+/// Windows of all streams together: what peers may send without anybody having read it.
+pub const STREAM_WINDOWS_LEN_MAX: u64 = 64 << 20;
+/// How much a peer may send ahead of what was read, where the caller does not say.
+pub const STREAM_WINDOW: u32 = 256 << 10;
+/// The least and greatest window.
+pub const STREAM_WINDOW_MIN: u32 = 16 << 10;
+/// See [`STREAM_WINDOW_MIN`].
+pub const STREAM_WINDOW_MAX: u32 = 4 << 20;
+/// Bytes in one message of a stream: with its header eight fragments, which go before long messages.
+pub const STREAM_PIECE_LEN: usize = 11 << 10;
+/// Pieces that came before their turn; with more the stream ends.
+pub const STREAM_EARLY_COUNT_MAX: usize = 4_096;
+/// Ranges of those a peer is told of at a time.
+pub const STREAM_RANGES_COUNT_MAX: usize = 32;
+/// Bytes written and not cut into pieces; at this many the writer waits.
+pub const STREAM_WAITING_LEN: usize = 128 << 10;
+/// Pieces after which the peer is told at once what came.
+pub const STREAM_PIECES_PER_CREDIT: usize = 6;
+/// It is told so long after a piece at the latest.
+pub const STREAM_CREDIT_DELAY: Duration = Duration::from_millis(300);
+/// The longest wait, doubled each time, before a piece that the peer does not tell of goes again.
+pub const STREAM_WAIT_MAX: Duration = Duration::from_secs(60);
+/// A stream ends when nothing came for so long, where the caller does not say.
+pub const STREAM_IDLE_TIME: Duration = Duration::from_secs(5 * 60);
+/// How long opening may take, where the caller does not say.
+pub const STREAM_OPEN_TIME: Duration = Duration::from_secs(60);
+/// The first wait, doubled each time, before a peer that takes nothing is asked whether it does again.
+pub const STREAM_ASK_WAIT: Duration = Duration::from_secs(5);
+/// Bytes of the reason a stream is ended with; the rest is cut off.
+pub const STREAM_REASON_LEN_MAX: usize = 256;
+
 // ── link ─────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 /// Wait for the WebSocket to open.

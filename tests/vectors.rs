@@ -6,6 +6,8 @@
 #[path = "vectors/support.rs"]
 mod support;
 
+#[path = "vectors/exchange.rs"]
+mod exchange;
 #[path = "vectors/gateway.rs"]
 mod gateway;
 #[path = "vectors/message.rs"]

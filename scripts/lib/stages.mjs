@@ -86,6 +86,7 @@ export const stages = [
     results: cargoResults,
     minutes: 20,
   }),
+  script('starters', 'starter apps', 'test:starters'),
 ];
 
 /** The Rust tests in a real browser, with a devnet of their own. */

@@ -197,6 +197,9 @@ const all = {
     async () => find('chromium') !== null && find('chromedriver') !== null,
   ),
   firefox: debian('Firefox ESR', ['firefox-esr'], async () => find('firefox-esr') !== null),
+  webkit: debian('WebKit and its driver', ['webkit2gtk-driver', 'xvfb', 'xauth'], async () =>
+    ['WebKitWebDriver', 'xvfb-run', 'xauth'].every((program) => find(program) !== null),
+  ),
   nightly: toolchain('nightly'),
   cargoFuzz: cargoTool({
     name: 'cargo-fuzz',
@@ -220,6 +223,7 @@ export const toolSets = {
   build: [all.compiler, all.wasmTarget, all.wasmBindgen, all.wasmPack, all.npmPackages],
   fuzz: [all.compiler, all.nightly, all.cargoFuzz],
   browsers: [all.chromium, all.firefox, all.geckodriver],
+  webkit: [all.webkit],
 };
 toolSets.demo = toolSets.build;
-toolSets.test = [...new Set([...toolSets.build, ...toolSets.rust, ...toolSets.browsers])];
+toolSets.test = [...new Set([...toolSets.build, ...toolSets.rust, ...toolSets.browsers, ...toolSets.webkit])];

@@ -235,6 +235,11 @@ impl Conversations {
 
     // ── tables ───────────────────────────────────────────────────────────────────────────────────────────────────
 
+    /// Whom we write to under this tag.
+    pub(super) fn recipient(&self, tag: SenderTag) -> Option<&Address> {
+        self.by_tag.get(&tag).map(|known| &known.address)
+    }
+
     pub(super) fn count(&self) -> usize {
         self.by_tag.len()
     }

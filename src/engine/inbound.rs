@@ -92,7 +92,7 @@ impl<P: PacketFormat> Engine<P> {
         match Content::parse(message) {
             // Only what came over one of our own SURBs can be a reply, and nothing else can come over one.
             Ok(Content::Plain(body)) if conversation.is_none() => {
-                self.events.push_back(Event::Received { body, tag: None });
+                self.events.push_back(Event::Received { body, tag: None, over: None });
             }
             Ok(Content::Repliable { tag, data }) if conversation.is_none() => {
                 let (list, body) = match data {
@@ -107,11 +107,14 @@ impl<P: PacketFormat> Engine<P> {
                 self.surbs_came(tag, now);
                 if let Some(body) = body {
                     self.replies.told(&tag);
-                    self.events.push_back(Event::Received { body, tag: Some(tag) });
+                    self.events.push_back(Event::Received { body, tag: Some(tag), over: None });
                 }
             }
             Ok(Content::Reply(reply)) => match (reply, conversation) {
-                (Reply::Data(body), Some(_)) => self.events.push_back(Event::Received { body, tag: None }),
+                (Reply::Data(body), Some(conversation)) => {
+                    let over = self.conversations.recipient(conversation).cloned();
+                    self.events.push_back(Event::Received { body, tag: None, over });
+                }
                 (Reply::SurbRequest { address, amount }, Some(conversation)) => {
                     self.grant_surbs(conversation, &address, amount, now);
                 }

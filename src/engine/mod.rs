@@ -468,6 +468,22 @@ impl<P: PacketFormat> Engine<P> {
         self.topology.as_ref()
     }
 
+    /// What the time of a message that has not ended goes into.
+    pub fn phase(&self, id: MessageId) -> Option<Phase> {
+        self.outbound.key_of(id).map(|key| self.phase_of(key))
+    }
+
+    /// Fragments of a message that went again so far.
+    pub fn retransmissions(&self, id: MessageId) -> u32 {
+        let message = self.outbound.key_of(id).and_then(|key| self.outbound.message(key));
+        message.map_or(0, |message| message.progress().retransmissions)
+    }
+
+    /// `close` was called, or there is nothing left to close.
+    pub fn is_closing(&self) -> bool {
+        self.closing.is_some() || self.state == State::Closed
+    }
+
     /// SURBs held for answering this peer.
     pub fn surbs_of(&self, tag: &SenderTag) -> usize {
         self.replies.stock_of(tag)
@@ -515,6 +531,15 @@ impl<P: PacketFormat> Engine<P> {
         self.frozen_since.unwrap_or(now)
     }
 
+    /// What the time of a message goes into.
+    fn phase_of(&self, key: MessageKey) -> Phase {
+        match self.outbound.message(key) {
+            Some(message) if message.parked == Some(Parked::NoSurbs) => Phase::Peer,
+            Some(message) if message.progress().all_sent => Phase::Network,
+            _ => Phase::Queue,
+        }
+    }
+
     fn miss_acks(&mut self, now: Instant) {
         if self.session.is_none() {
             return;
@@ -530,12 +555,7 @@ impl<P: PacketFormat> Engine<P> {
     fn expire(&mut self, now: Instant) {
         let up = self.session.is_some();
         while let Some(key) = self.outbound.overdue(now).filter(|_| up) {
-            let phase = match self.outbound.message(key) {
-                Some(message) if message.parked == Some(Parked::NoSurbs) => Phase::Peer,
-                Some(message) if message.progress().all_sent => Phase::Network,
-                _ => Phase::Queue,
-            };
-            self.give_up(key, Code::Timeout, phase);
+            self.give_up(key, Code::Timeout, self.phase_of(key));
         }
         if up {
             self.mind_peers(now);

@@ -192,6 +192,8 @@ pub enum Event {
         body: Vec<u8>,
         /// The handle to answer with, where the sender gave SURBs.
         tag: Option<SenderTag>,
+        /// It came over one of our own SURBs, which had been given to this address: so it is from there.
+        over: Option<Address>,
     },
     /// The send queue has room again, after `send` had refused with [`SendError::QueueFull`].
     Room,
@@ -370,7 +372,7 @@ impl Phase {
 }
 
 /// Whom a message is for.
-#[derive(Clone)]
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Recipient {
     /// A client by its address.
     Address(Address),

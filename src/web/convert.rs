@@ -12,10 +12,12 @@ use alloc::vec::Vec;
 use js_sys::{Array, Function, JSON, Object, Reflect, Uint8Array};
 use wasm_bindgen::{JsCast, JsValue};
 
+use super::convert_exchange::Call;
 use crate::engine::{
     Code, Config, Event, Listening, MessageId, Overflow, Packet, Phase, Priority, Recipient, Reconnect, Replies,
     SendError, SendOptions, Stats, Traffic,
 };
+use crate::exchange::{Receipt, Sending};
 use crate::json::{self, Value};
 use crate::message::{Address, GatewayId, SenderTag};
 use crate::time::{Duration, Instant};
@@ -47,6 +49,13 @@ pub enum Command {
         drain: bool,
         /// At most this long; `None`: as long as it takes.
         timeout: Option<Duration>,
+    },
+    /// Something between mixlet peers.
+    Exchange {
+        /// To answer to.
+        id: RequestId,
+        /// What.
+        call: Call,
     },
     /// List the gateways of the topology.
     Gateways {
@@ -109,7 +118,7 @@ pub struct Outgoing {
     /// The user's bytes.
     pub body: Vec<u8>,
     /// How it is sent.
-    pub options: SendOptions,
+    pub sending: Sending,
     /// It is told how far it comes.
     pub watched: bool,
 }
@@ -190,7 +199,10 @@ impl Command {
             "stats" => Self::Stats { id },
             "topology" => Self::Topology { id },
             "traffic" => Self::Traffic { id, traffic: traffic(&field(message, "traffic")?)? },
-            _ => return Err(invalid(format!("there is no request `{op}`"))),
+            _ => match Call::from_js(op, message)? {
+                Some(call) => Self::Exchange { id, call },
+                None => return Err(invalid(format!("there is no request `{op}`"))),
+            },
         })
     }
 
@@ -200,6 +212,7 @@ impl Command {
             Self::Choose { .. } | Self::Listen { .. } | Self::Online | Self::Watch { .. } => None,
             Self::Cancel { id, .. }
             | Self::Close { id, .. }
+            | Self::Exchange { id, .. }
             | Self::Gateways { id }
             | Self::Open { id, .. }
             | Self::Send { id, .. }
@@ -213,19 +226,22 @@ impl Command {
 impl Outgoing {
     fn from_js(message: &JsValue) -> Result<Self, Failure> {
         let options = strict(field(message, "options")?, SEND_FIELDS)?;
-        let body: Uint8Array =
-            field(message, "body")?.dyn_into().map_err(|_| invalid("body must be a Uint8Array".to_owned()))?;
+        let receipt = match optional(&options, "receipt", flag)? {
+            None => Receipt::Auto,
+            Some(false) => Receipt::No,
+            Some(true) => Receipt::Yes,
+        };
         Ok(Self {
             message: message_id(message)?,
             to: recipient(&text(message, "to")?)?,
-            body: body.to_vec(),
-            options: send_options(&options)?,
+            body: bytes(message, "body")?,
+            sending: Sending { options: send_options(&options)?, receipt },
             watched: flag(&options, "watched")?,
         })
     }
 }
 
-fn send_options(options: &JsValue) -> Result<SendOptions, Failure> {
+pub(super) fn send_options(options: &JsValue) -> Result<SendOptions, Failure> {
     let timeout = optional(options, "timeoutMs", duration)?;
     let replies = match field(options, "replies")?.as_string() {
         Some(word) if word == "auto" => Replies::Auto,
@@ -334,7 +350,7 @@ impl Failure {
         to_js(&self.to_json())
     }
 
-    fn to_json(&self) -> String {
+    pub(super) fn to_json(&self) -> String {
         let mut fields = Vec::from([("code", Value::Text(self.code.as_str())), ("message", Value::Text(&self.text))]);
         if let Some(phase) = self.phase {
             fields.push(("phase", Value::Text(phase.as_str())));
@@ -424,7 +440,10 @@ impl Post {
             // The driver knows what time it was.
             Event::Packets { .. } => {}
             Event::Progress { phase, fraction } => self.progress(phase, fraction),
-            Event::Received { body, tag } => self.received(&body, tag.as_ref(), can_reply),
+            Event::Received { body, tag, over } => {
+                let from = tag.map(Recipient::Tag).or(over.map(Recipient::Address));
+                self.received(&body, from.as_ref(), "plain", can_reply);
+            }
             Event::Room => self.plain("room", &[]),
             Event::Sent { id } => self.plain("sent", &[message(id)]),
             Event::State { state, code } => {
@@ -480,25 +499,42 @@ impl Post {
         self.plain("packets", &[("packets", Value::Json(&format!("[{}]", packets.join(","))))]);
     }
 
-    fn received(&self, body: &[u8], tag: Option<&SenderTag>, can_reply: impl Fn(&SenderTag) -> bool) {
-        let body = Uint8Array::from(body);
+    pub(super) fn received(
+        &self,
+        body: &[u8],
+        from: Option<&Recipient>,
+        via: &str,
+        can_reply: impl Fn(&SenderTag) -> bool,
+    ) {
         let message = Object::new();
         set(&message, "event", &JsValue::from_str("received"));
-        set(&message, "body", &body);
-        set(&message, "tag", &tag.map_or(JsValue::NULL, |tag| JsValue::from_str(&tag.to_string())));
-        set(&message, "canReply", &JsValue::from_bool(tag.is_some_and(can_reply)));
-        self.post(&message, &Array::of1(&body.buffer()));
+        set(&message, "via", &JsValue::from_str(via));
+        set_from(&message, from);
+        let can_reply = match from {
+            Some(Recipient::Address(_)) => true,
+            Some(Recipient::Tag(tag)) => can_reply(tag),
+            None => false,
+        };
+        set(&message, "canReply", &JsValue::from_bool(can_reply));
+        self.with_bytes(&message, "body", body);
+    }
+
+    /// An event whose buffer moves.
+    pub(super) fn with_bytes(&self, message: &Object, name: &str, bytes: &[u8]) {
+        let bytes = Uint8Array::from(bytes);
+        set(message, name, &bytes);
+        self.post(message, &Array::of1(&bytes.buffer()));
     }
 
     /// An event without buffers.
-    fn plain(&self, event: &str, fields: &[(&str, Value<'_>)]) {
+    pub(super) fn plain(&self, event: &str, fields: &[(&str, Value<'_>)]) {
         let mut all = Vec::from([("event", Value::Text(event))]);
         all.extend_from_slice(fields);
         self.post(&to_js(&json::object(&all)), &Array::new());
     }
 
     /// What the function throws is its own business: there is nobody here to tell.
-    fn post(&self, message: &JsValue, transfer: &JsValue) {
+    pub(super) fn post(&self, message: &JsValue, transfer: &JsValue) {
         let _ = self.0.call2(&JsValue::UNDEFINED, message, transfer);
     }
 }
@@ -539,8 +575,23 @@ fn topology_json(topology: &Topology, age: Option<Duration>) -> String {
     ])
 }
 
-/// The answer to `stats`.
-pub fn stats(stats: &Stats) -> JsValue {
+/// The answer to `send`.
+pub fn sent(receipt: bool) -> JsValue {
+    to_js(&json::object(&[("receipt", Value::Boolean(receipt))]))
+}
+
+/// The answer to a write.
+pub fn room(room: bool) -> JsValue {
+    to_js(&json::object(&[("room", Value::Boolean(room))]))
+}
+
+/// The answer that something is done.
+pub fn nothing() -> JsValue {
+    Object::new().into()
+}
+
+/// The answer to `stats`. `dropped` is what led to nothing between mixlet peers.
+pub fn stats(stats: &Stats, dropped: &[(&str, u64)]) -> JsValue {
     let numbers = |entries: &[(&str, u64)]| {
         let fields: Vec<_> = entries.iter().map(|(name, number)| (*name, Value::Unsigned(*number))).collect();
         json::object(&fields)
@@ -575,7 +626,7 @@ pub fn stats(stats: &Stats) -> JsValue {
         ("queuedBytes", Value::Unsigned(stats.queued_bytes)),
         ("inFlight", Value::Unsigned(stats.in_flight)),
         ("undelivered", Value::Unsigned(stats.undelivered)),
-        ("dropped", Value::Json(&numbers(&stats.dropped.entries()))),
+        ("dropped", Value::Json(&numbers(&[&stats.dropped.entries()[..], dropped].concat()))),
         ("roundTripMs", Value::Json(&round_trip)),
         ("reconnects", Value::Unsigned(stats.reconnects)),
         ("surbsHeld", Value::Unsigned(stats.surbs_held)),
@@ -661,7 +712,7 @@ pub const fn is_retriable(code: Code) -> bool {
 }
 
 /// An object with these fields and no other.
-fn strict(value: JsValue, fields: &[&str]) -> Result<JsValue, Failure> {
+pub(super) fn strict(value: JsValue, fields: &[&str]) -> Result<JsValue, Failure> {
     let object: &Object = value.dyn_ref().ok_or_else(|| invalid("options must be an object".to_owned()))?;
     for key in Object::keys(object).iter() {
         let key = key.as_string().unwrap_or_default();
@@ -684,7 +735,7 @@ fn traffic(object: &JsValue) -> Result<Traffic, Failure> {
 }
 
 /// A reply tag or an address. Only addresses have dots.
-fn recipient(text: &str) -> Result<Recipient, Failure> {
+pub(super) fn recipient(text: &str) -> Result<Recipient, Failure> {
     let bad = Failure::new(Code::AddressInvalid);
     match text.contains('.') {
         true => Address::parse(text).map(Recipient::Address).map_err(|_| bad),
@@ -692,20 +743,27 @@ fn recipient(text: &str) -> Result<Recipient, Failure> {
     }
 }
 
-fn field(object: &JsValue, name: &str) -> Result<JsValue, Failure> {
+pub(super) fn field(object: &JsValue, name: &str) -> Result<JsValue, Failure> {
     Reflect::get(object, &JsValue::from_str(name)).map_err(|_| invalid("a request must be an object".to_owned()))
 }
 
-fn text(object: &JsValue, name: &str) -> Result<String, Failure> {
+pub(super) fn text(object: &JsValue, name: &str) -> Result<String, Failure> {
     field(object, name)?.as_string().ok_or_else(|| invalid(format!("{name} must be a string")))
 }
 
-fn number(object: &JsValue, name: &str) -> Result<f64, Failure> {
+pub(super) fn number(object: &JsValue, name: &str) -> Result<f64, Failure> {
     field(object, name)?.as_f64().ok_or_else(|| invalid(format!("{name} must be a number")))
 }
 
-fn flag(object: &JsValue, name: &str) -> Result<bool, Failure> {
+pub(super) fn flag(object: &JsValue, name: &str) -> Result<bool, Failure> {
     field(object, name)?.as_bool().ok_or_else(|| invalid(format!("{name} must be true or false")))
+}
+
+/// A copy of a byte array.
+pub(super) fn bytes(object: &JsValue, name: &str) -> Result<Vec<u8>, Failure> {
+    let bytes: Uint8Array =
+        field(object, name)?.dyn_into().map_err(|_| invalid(format!("{name} must be a Uint8Array")))?;
+    Ok(bytes.to_vec())
 }
 
 fn texts(object: &JsValue, name: &str) -> Result<Vec<String>, Failure> {
@@ -715,7 +773,7 @@ fn texts(object: &JsValue, name: &str) -> Result<Vec<String>, Failure> {
 }
 
 /// What a field holds, if it is there and not `null`.
-fn optional<T>(
+pub(super) fn optional<T>(
     object: &JsValue,
     name: &str,
     read: fn(&JsValue, &str) -> Result<T, Failure>,
@@ -732,13 +790,13 @@ fn parsed_gateway_id(id: &str) -> Result<GatewayId, Failure> {
     GatewayId::parse(id).map_err(|_| invalid(GATEWAY_ID_ADVICE.to_owned()))
 }
 
-fn message_id(message: &JsValue) -> Result<MessageId, Failure> {
+pub(super) fn message_id(message: &JsValue) -> Result<MessageId, Failure> {
     whole::<u64>(message, "message").map(MessageId)
 }
 
 /// A whole number that fits.
 #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "checked to be whole and small enough")]
-fn whole<T: TryFrom<u64>>(object: &JsValue, name: &str) -> Result<T, Failure> {
+pub(super) fn whole<T: TryFrom<u64>>(object: &JsValue, name: &str) -> Result<T, Failure> {
     let number = number(object, name)?;
     let exact = (0.0..=WHOLE_MAX).contains(&number) && number == number.trunc();
     exact
@@ -749,7 +807,7 @@ fn whole<T: TryFrom<u64>>(object: &JsValue, name: &str) -> Result<T, Failure> {
 
 /// Milliseconds, to the nearest microsecond.
 #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "checked to be small enough")]
-fn duration(object: &JsValue, name: &str) -> Result<Duration, Failure> {
+pub(super) fn duration(object: &JsValue, name: &str) -> Result<Duration, Failure> {
     let micros = number(object, name)? * 1000.0;
     if (0.0..=WHOLE_MAX).contains(&micros) {
         Ok(Duration::from_micros((micros + 0.5) as u64))
@@ -758,7 +816,7 @@ fn duration(object: &JsValue, name: &str) -> Result<Duration, Failure> {
     }
 }
 
-fn millis(duration: Duration) -> Value<'static> {
+pub(super) fn millis(duration: Duration) -> Value<'static> {
     Value::Thousandths(u64::try_from(duration.as_micros()).unwrap_or(u64::MAX))
 }
 
@@ -777,11 +835,22 @@ const GATEWAY_ID_ADVICE: &str =
     "gateway.id is not the identity of a gateway. Copy the whole of it, or leave it out for a random gateway.";
 
 /// What the browser makes of JSON that we wrote.
-fn to_js(json: &str) -> JsValue {
+pub(super) fn to_js(json: &str) -> JsValue {
     JSON::parse(json).unwrap_or(JsValue::UNDEFINED)
 }
 
-fn set(object: &Object, name: &str, value: &JsValue) {
+/// Who somebody is: under `tag` or under `address`, the other `null`.
+pub(super) fn set_from(object: &Object, from: Option<&Recipient>) {
+    let (tag, address) = match from {
+        Some(Recipient::Tag(tag)) => (JsValue::from_str(&tag.to_string()), JsValue::NULL),
+        Some(Recipient::Address(address)) => (JsValue::NULL, JsValue::from_str(&address.to_string())),
+        None => (JsValue::NULL, JsValue::NULL),
+    };
+    set(object, "tag", &tag);
+    set(object, "address", &address);
+}
+
+pub(super) fn set(object: &Object, name: &str, value: &JsValue) {
     let _ = Reflect::set(object, &JsValue::from_str(name), value);
 }
 
@@ -805,6 +874,6 @@ const OPEN_FIELDS: &[&str] = &[
     "askForMore",
 ];
 const RECONNECT_FIELDS: &[&str] = &["minMs", "maxMs", "maxAttempts"];
-const SEND_FIELDS: &[&str] = &["timeoutMs", "replies", "reliable", "priority", "watched"];
+const SEND_FIELDS: &[&str] = &["timeoutMs", "replies", "reliable", "priority", "watched", "receipt"];
 /// The greatest whole number that a JavaScript number holds exactly.
 const WHOLE_MAX: f64 = 9_007_199_254_740_991.0;

@@ -23,12 +23,14 @@ use wasm_bindgen::JsValue;
 use super::alarm::Alarm;
 use super::clock::Clock;
 use super::convert::{self, Command, Failure, OpenOptions, Outgoing, Post, RequestId};
+use super::convert_exchange::Call;
 use super::fetch::fetch;
 use super::socket::{Socket, SocketEvent};
 use super::start::{Prepared, prepare};
 use super::waiting::Waiting;
 use super::writer::Writer;
-use crate::engine::{Code, Engine, Event, FetchError, FetchId, Incoming, LinkId, Request, SendError};
+use crate::engine::{self, Code, FetchError, FetchId, Incoming, LinkId, Request, SendError};
+use crate::exchange::{Client, Event, RequestError};
 use crate::limits;
 use crate::message::Address;
 use crate::time::{Duration, Instant};
@@ -58,7 +60,7 @@ struct Driver {
     post: Post,
     commands: Receiver<Command>,
     clock: Clock,
-    engine: Engine,
+    client: Client,
     make_socket: Option<Function>,
     socket: Option<Socket>,
     chores: FuturesUnordered<LocalBoxFuture<'static, Chore>>,
@@ -109,15 +111,15 @@ impl Driver {
     fn new(post: Post, commands: Receiver<Command>, opening: RequestId, prepared: Prepared, secure_page: bool) -> Self {
         let Prepared { clock, config, identity, registration, topology, store } = prepared;
         let rng = Box::new(rand_core::UnwrapErr(getrandom::SysRng));
-        let mut engine = Engine::new(config, identity, registration, rng, clock.now());
+        let mut client = Client::new(config, identity, registration, rng, clock.now());
         if let Some(record) = topology {
-            engine.restore_topology(&record);
+            client.engine_mut().restore_topology(&record);
         }
         Self {
             post,
             commands,
             clock,
-            engine,
+            client,
             make_socket: None,
             socket: None,
             chores: FuturesUnordered::new(),
@@ -136,7 +138,7 @@ impl Driver {
 
     /// Connects and runs until the client is closed, has failed, or nobody holds it any more.
     async fn serve(&mut self, held: VecDeque<Command>) {
-        self.engine.connect(self.clock.now());
+        self.client.engine_mut().connect(self.clock.now());
         self.drain();
         for command in held {
             self.command(command);
@@ -159,30 +161,30 @@ impl Driver {
             Input::Alarm(at) => {
                 // The clock may lag behind the timer; believing it would wake us again and again.
                 let now = now.max(at);
-                if self.engine.poll_timeout().is_some_and(|deadline| deadline <= now) {
-                    self.engine.handle_timeout(now);
+                if self.client.poll_timeout().is_some_and(|deadline| deadline <= now) {
+                    self.client.handle_timeout(now);
                 }
                 if self.closing.as_ref().is_some_and(|closing| closing.deadline <= now) {
                     self.begin_close(now);
                 }
             }
             Input::Chore(Chore::Fetched(id, answer)) => {
-                self.engine.handle_fetched(id, answer.as_deref().map_err(|error| *error), now);
+                self.client.handle_fetched(id, answer.as_deref().map_err(|error| *error), now);
             }
-            Input::Chore(Chore::NotOpened(link)) => self.engine.handle_link_closed(link, now),
+            Input::Chore(Chore::NotOpened(link)) => self.client.handle_link_closed(link, now),
             Input::Command(command) => {
                 if let Some(command) = command {
                     self.command(command);
                 }
             }
             Input::Socket(link, event) => match event {
-                SocketEvent::Binary(bytes) => self.engine.handle_frame(link, Incoming::Binary(&bytes), now),
+                SocketEvent::Binary(bytes) => self.client.handle_frame(link, Incoming::Binary(&bytes), now),
                 SocketEvent::Closed => {
                     self.socket = None;
-                    self.engine.handle_link_closed(link, now);
+                    self.client.handle_link_closed(link, now);
                 }
-                SocketEvent::Opened => self.engine.handle_link_open(link, now),
-                SocketEvent::Text(text) => self.engine.handle_frame(link, Incoming::Text(&text), now),
+                SocketEvent::Opened => self.client.handle_link_open(link, now),
+                SocketEvent::Text(text) => self.client.handle_frame(link, Incoming::Text(&text), now),
             },
             Input::Written(failure) => {
                 if let Some(failure) = failure {
@@ -198,18 +200,20 @@ impl Driver {
             Command::Cancel { id, message } => {
                 match self.waiting.remove(message) {
                     Some(sender) => self.post.done(sender),
-                    None => self.engine.cancel(message, now),
+                    None => self.client.cancel(message, now),
                 }
                 self.post.done(id);
             }
-            Command::Choose { gateway } => self.engine.choose_gateway(gateway, now),
+            Command::Choose { gateway } => self.client.engine_mut().choose_gateway(gateway, now),
             Command::Close { id, drain, timeout } => self.close(id, drain, timeout, now),
+            Command::Exchange { id, call } => self.exchange(id, call, now),
             Command::Gateways { id } => {
-                let answer = self.engine.topology().map(|topology| convert::gateways(topology, self.secure_page));
+                let answer =
+                    self.client.engine().topology().map(|topology| convert::gateways(topology, self.secure_page));
                 self.answer(id, answer);
             }
-            Command::Listen { listening } => self.engine.listen(listening),
-            Command::Online => self.engine.handle_online(now),
+            Command::Listen { listening } => self.client.engine_mut().listen(listening),
+            Command::Online => self.client.engine_mut().handle_online(now),
             Command::Open { id, .. } => self.post.answer(id, Err(convert::invalid("the client is open".into()))),
             Command::Send { id, .. } if self.closing.is_some() => {
                 self.post.answer(id, Err(Failure::new(Code::Closed)));
@@ -223,21 +227,75 @@ impl Driver {
                     self.post.answer(id, Err(Failure::new(Code::QueueFull)));
                 }
             }
-            Command::Stats { id } => self.answer(id, Some(convert::stats(&self.engine.stats(now)))),
+            Command::Stats { id } => {
+                self.answer(id, Some(convert::stats(&self.client.engine().stats(now), &self.client.dropped())))
+            }
             Command::Topology { id } => {
-                let age = self.engine.stats(now).topology_age;
-                let answer = self.engine.topology().map(|topology| convert::topology(topology, age));
+                let age = self.client.engine().stats(now).topology_age;
+                let answer = self.client.engine().topology().map(|topology| convert::topology(topology, age));
                 self.answer(id, answer);
             }
-            Command::Traffic { id, traffic } => match self.engine.set_traffic(traffic, now) {
+            Command::Traffic { id, traffic } => match self.client.engine_mut().set_traffic(traffic, now) {
                 Ok(()) => self.post.done(id),
                 Err(error) => self.post.answer(id, Err(convert::invalid(error.to_string()))),
             },
             Command::Watch { message, watched } => match self.waiting.get_mut(message) {
                 Some(outgoing) => outgoing.watched = watched,
-                None => self.engine.watch(message, watched, now),
+                None => self.client.engine_mut().watch(message, watched, now),
             },
         }
+    }
+
+    /// A call on the exchange. Those that need the peer's answer end in events.
+    fn exchange(&mut self, id: RequestId, call: Call, now: Instant) {
+        let client = &mut self.client;
+        let refusal = |error: RequestError| match error {
+            RequestError::Send(error) => Failure::from(error),
+            error => convert::invalid(error.to_string()),
+        };
+        let fits = |fits| if fits { Ok(()) } else { Err(convert::invalid(SERVICES_ADVICE.into())) };
+        let result = match call {
+            _ if self.closing.is_some() && call.is_new() => Err(Failure::new(Code::Closed)),
+            Call::CancelRequest { message } => {
+                client.cancel_request(message, now);
+                Ok(())
+            }
+            Call::Listen { service, options } => fits(client.listen(service, options)),
+            Call::OpenStream { stream, to, service, options } => {
+                client.open_stream(stream, &to, &service, &options, now).map_err(refusal)
+            }
+            Call::Probe { message, to, options } => client.probe(message, &to, &options, now).map_err(refusal),
+            Call::Request { items, to, options } => client.request(items, &to, &options, now).map_err(refusal),
+            Call::Respond { handle, body, options } => {
+                client.respond(handle, body.as_deref(), &options, now).map_err(Failure::from)
+            }
+            Call::Serve { service } => fits(client.serve(service)),
+            Call::StreamEnd { stream } => {
+                client.end_stream(stream, now);
+                Ok(())
+            }
+            Call::StreamRead { stream, len } => {
+                client.read_stream(stream, len);
+                Ok(())
+            }
+            Call::StreamReset { stream, code, reason } => {
+                client.reset_stream(stream, code, &reason, now);
+                Ok(())
+            }
+            Call::StreamWrite { stream, bytes } => {
+                let room = client.write_stream(stream, bytes, now);
+                return self.post.answer(id, Ok(convert::room(room)));
+            }
+            Call::Unlisten { service } => {
+                client.unlisten(&service);
+                Ok(())
+            }
+            Call::Unserve { service } => {
+                client.unserve(&service);
+                Ok(())
+            }
+        };
+        self.post.answer(id, result.map(|()| convert::nothing()));
     }
 
     /// What is not known before the first topology is answered with `not-connected`.
@@ -247,12 +305,12 @@ impl Driver {
 
     /// Gives a message to the engine and answers, or gives it back when there is no room.
     fn try_send(&mut self, id: RequestId, outgoing: Outgoing) -> Option<Outgoing> {
-        let Outgoing { message, to, body, options, watched } = &outgoing;
+        let Outgoing { message, to, body, sending, watched } = &outgoing;
         let now = self.clock.now();
-        match self.engine.send(*message, to, body, options, now) {
-            Ok(()) => {
-                self.engine.watch(*message, *watched, now);
-                self.post.done(id);
+        match self.client.send(*message, to, body, sending, now) {
+            Ok(receipt) => {
+                self.client.engine_mut().watch(*message, *watched, now);
+                self.post.answer(id, Ok(convert::sent(receipt)));
             }
             Err(SendError::QueueFull) => return Some(outgoing),
             Err(error) => self.post.answer(id, Err(Failure::from(error))),
@@ -291,17 +349,18 @@ impl Driver {
         for id in self.waiting.take_all() {
             self.post.answer(id, Err(Failure::new(Code::ClosedBeforeDelivery)));
         }
-        self.engine.close(drain, deadline, now);
+        self.client.close(drain, deadline, now);
     }
 
     /// Carries away all the engine has to say.
     fn drain(&mut self) {
         loop {
             self.transmit();
-            while let Some(request) = self.engine.poll_request() {
+            while let Some(request) = self.client.poll_request() {
                 self.start(request);
             }
-            let events: Vec<Event> = core::iter::from_fn(|| self.engine.poll_event()).collect();
+            let now = self.clock.now();
+            let events: Vec<Event> = core::iter::from_fn(|| self.client.poll_event(now)).collect();
             let is_quiet = events.is_empty();
             for event in events {
                 self.deliver(event);
@@ -317,7 +376,7 @@ impl Driver {
     fn transmit(&mut self) {
         let Some(socket) = &self.socket else { return };
         while socket.has_room() {
-            let Some(frame) = self.engine.poll_transmit(self.clock.now()) else { return };
+            let Some(frame) = self.client.poll_transmit(self.clock.now()) else { return };
             if frame.link == socket.link() {
                 socket.write(&frame.data);
             }
@@ -349,8 +408,8 @@ impl Driver {
 
     fn deliver(&mut self, event: Event) {
         match event {
-            Event::Closed => self.ended = true,
-            Event::Failed { code, phase } => {
+            Event::Engine(engine::Event::Closed) => self.ended = true,
+            Event::Engine(engine::Event::Failed { code, phase }) => {
                 let failure = Failure::new(code).during(phase);
                 match self.opening.take() {
                     Some(id) => self.post.answer(id, Err(failure)),
@@ -358,24 +417,28 @@ impl Driver {
                 }
                 self.ended = true;
             }
-            Event::GatewayWanted => {
-                if let Some(topology) = self.engine.topology() {
+            Event::Engine(engine::Event::GatewayWanted) => {
+                if let Some(topology) = self.client.engine().topology() {
                     self.post.gateway_wanted(topology, self.secure_page);
                 }
             }
-            Event::Packets { packets } => self.post.packets(&packets, self.clock.unix_zero()),
-            Event::Ready { address } => self.address = Some(address),
-            Event::Room => {
-                self.waiting.has_room();
-                self.post.event(Event::Room, |_| false);
+            Event::Engine(engine::Event::Packets { packets }) => {
+                self.post.packets(&packets, self.clock.unix_zero());
             }
-            Event::Topology => {
-                let age = self.engine.stats(self.clock.now()).topology_age;
-                if let Some(topology) = self.engine.topology() {
+            Event::Engine(engine::Event::Ready { address }) => self.address = Some(address),
+            Event::Engine(engine::Event::Topology) => {
+                let age = self.client.engine().stats(self.clock.now()).topology_age;
+                if let Some(topology) = self.client.engine().topology() {
                     self.post.topology(topology, age);
                 }
             }
-            event => self.post.event(event, |tag| self.engine.can_answer(tag)),
+            Event::Engine(event) => {
+                if matches!(event, engine::Event::Room) {
+                    self.waiting.has_room();
+                }
+                self.post.event(event, |tag| self.client.engine().can_answer(tag));
+            }
+            event => self.post.exchanged(event, |tag| self.client.engine().can_answer(tag)),
         }
     }
 
@@ -399,7 +462,7 @@ impl Driver {
             && let Some(address) = &self.address
             && let Some(id) = self.opening.take()
         {
-            self.post.answer(id, Ok(convert::opened(address, self.engine.gateway())));
+            self.post.answer(id, Ok(convert::opened(address, self.client.engine().gateway())));
         }
     }
 
@@ -455,7 +518,7 @@ impl Driver {
             // The browser does not say when it has written.
             at = now + Duration::from_millis(BUFFER_MS);
         }
-        if let Some(deadline) = self.engine.poll_timeout() {
+        if let Some(deadline) = self.client.poll_timeout() {
             at = at.min(deadline);
         }
         if let Some(closing) = self.closing.as_ref().filter(|closing| !closing.begun) {
@@ -563,6 +626,7 @@ fn millis_up(duration: Duration) -> u32 {
     u32::try_from(duration.as_micros().div_ceil(1000)).unwrap_or(u32::MAX >> 1)
 }
 
+const SERVICES_ADVICE: &str = "too many services; close some of them";
 /// What a wait can end with; see `Driver::poll_source`.
 const SOURCES_COUNT: usize = 5;
 /// A look at a socket whose buffer is full.

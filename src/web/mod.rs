@@ -11,6 +11,7 @@ pub mod alarm;
 pub mod client;
 pub mod clock;
 pub mod convert;
+pub mod convert_exchange;
 pub mod driver;
 pub mod fetch;
 pub mod socket;

@@ -102,7 +102,7 @@ impl Socket {
         let _ = match data {
             // A view of our memory must not be kept, and a socket that is not the browser's may keep it.
             Outgoing::Binary(bytes) if self.is_foreign => {
-                self.raw.send_with_array_buffer_view(&Uint8Array::from(bytes.as_slice()))
+                self.raw.send_with_array_buffer(&Uint8Array::from(bytes.as_slice()).buffer())
             }
             Outgoing::Binary(bytes) => self.raw.send_with_u8_array(bytes),
             Outgoing::Text(text) => self.raw.send_with_str(text),

@@ -107,7 +107,7 @@ describe('the worker’s host', () => {
     const { say, engine, transfers, posted } = host();
     await say(openRequest());
     const body = new Uint8Array(3);
-    engine.post({ event: 'received', body, tag: null, canReply: false }, [body.buffer]);
+    engine.post({ event: 'received', via: 'plain', address: null, body, tag: null, canReply: false }, [body.buffer]);
     expect(posted.at(-1)).toMatchObject({ event: 'received' });
     expect(transfers.at(-1)).toEqual([body.buffer]);
   });

@@ -154,12 +154,19 @@ describe('client options', () => {
 
 describe('send options', () => {
   test('are filled in', () => {
-    expect(checkSendOptions({})).toEqual({ timeoutMs: null, replies: 'auto', reliable: true, priority: 1 });
-    expect(checkSendOptions({ timeoutMs: 0, replies: 0, reliable: false, priority: 'high' })).toEqual({
+    expect(checkSendOptions({})).toEqual({
+      timeoutMs: null,
+      replies: 'auto',
+      reliable: true,
+      priority: 1,
+      receipt: null,
+    });
+    expect(checkSendOptions({ timeoutMs: 0, replies: 0, reliable: false, priority: 'high', receipt: true })).toEqual({
       timeoutMs: 0,
       replies: 0,
       reliable: false,
       priority: 0,
+      receipt: true,
     });
     expect(checkSendOptions({ priority: 'bulk', replies: 100 })).toMatchObject({ replies: 100, priority: 2 });
   });
@@ -175,7 +182,7 @@ describe('send options', () => {
       { priority: 'urgent' },
       { priority: 'toString' },
       { persist: true },
-      { receipt: true },
+      { receipt: 'yes' },
     ];
     for (const options of wrong) {
       expect(() => checkSendOptions(options as SendOptions), JSON.stringify(options)).toThrow(code('config-invalid'));

@@ -24,7 +24,14 @@ describe('a received message', () => {
   test('that is not JSON or not UTF-8 says so in the usual way', async () => {
     const { client, worker } = await connected();
     const messages = client.messages();
-    worker.say({ event: 'received', body: new Uint8Array([0xff]), tag: null, canReply: false });
+    worker.say({
+      event: 'received',
+      via: 'plain',
+      address: null,
+      body: new Uint8Array([0xff]),
+      tag: null,
+      canReply: false,
+    });
     const message = (await messages.next()).value as ReceivedMessage;
     expect(message.text()).toBe('\ufffd');
     expect(() => message.json()).toThrow(SyntaxError);
@@ -284,7 +291,9 @@ describe('messages()', () => {
 });
 
 const receive = (worker: FakeWorker, body: Uint8Array<ArrayBuffer>, from: string | null = null) =>
-  worker.say({ event: 'received', body, tag: from, canReply: from !== null }, [body.buffer]);
+  worker.say({ event: 'received', via: 'plain', address: null, body, tag: from, canReply: from !== null }, [
+    body.buffer,
+  ]);
 
 const arrive = (worker: FakeWorker, content: string, from: string | null = null) =>
   receive(worker, new TextEncoder().encode(content), from);

@@ -81,7 +81,14 @@ describe('rpc', () => {
     port2.onmessage = ({ data }: MessageEvent<{ id: number; body: Uint8Array }>) =>
       port2.postMessage({ id: data.id, ok: data.body.byteLength });
     const body = new Uint8Array(5);
-    const options = { timeoutMs: null, replies: 'auto', reliable: true, priority: 1, watched: false } as const;
+    const options = {
+      timeoutMs: null,
+      replies: 'auto',
+      reliable: true,
+      priority: 1,
+      receipt: null,
+      watched: false,
+    } as const;
     const request = rpc.request('send', { message: 1, to: 'x', body, options }, [body.buffer]);
     expect(body.byteLength).toBe(0);
     await expect(request).resolves.toBe(5);

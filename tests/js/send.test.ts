@@ -28,7 +28,14 @@ describe('send', () => {
     const request = await worker.request('send');
     expect(request).toMatchObject({ message: Number(sent.id), to: address });
     expect(new TextDecoder().decode(request.body)).toBe('hello');
-    expect(request.options).toEqual({ timeoutMs: null, replies: 'auto', reliable: true, priority: 1, watched: false });
+    expect(request.options).toEqual({
+      timeoutMs: null,
+      replies: 'auto',
+      reliable: true,
+      priority: 1,
+      receipt: null,
+      watched: false,
+    });
     expect(await states(sent)).toEqual(['pending', 'pending', 'pending']);
     worker.answer(request);
     await sent.queued;

@@ -11,6 +11,7 @@ import type {
   MixStats,
   PrivacyParams,
   PrivacyReport,
+  MixStream,
   ReceivedMessage,
   ReplyTag,
   SentMessage,
@@ -71,9 +72,16 @@ test('a sent message cannot be awaited by mistake', () => {
 });
 
 test('what does not work yet has no member', () => {
-  expectTypeOf<SentMessage>().not.toHaveProperty('received');
-  expectTypeOf<Client>().not.toHaveProperty('request');
-  expectTypeOf<Client>().not.toHaveProperty('openStream');
+  expectTypeOf<Client>().not.toHaveProperty('sendFile');
+  expectTypeOf<Client>().not.toHaveProperty('identity');
+  expectTypeOf<Client>().not.toHaveProperty('outbox');
+});
+
+test('requests and streams say what they give', () => {
+  expectTypeOf<Client['request']>().returns.resolves.toEqualTypeOf<ReceivedMessage>();
+  expectTypeOf<Client['requestAll']>().returns.resolves.toEqualTypeOf<PromiseSettledResult<ReceivedMessage>[]>();
+  expectTypeOf<Client['openStream']>().returns.resolves.toEqualTypeOf<MixStream>();
+  expectTypeOf<SentMessage['received']>().toEqualTypeOf<Promise<Delivery>>();
 });
 
 test('a received message has its bytes and can be answered', () => {

@@ -419,7 +419,7 @@ impl<P: Format> World<P> {
                 Event::Delivered { .. } => self.told.delivered += 1,
                 Event::Failed { .. } => self.told.failed += 1,
                 Event::Ready { .. } => self.told.ready += 1,
-                Event::Received { body, tag } => self.received.push((body, tag)),
+                Event::Received { body, tag, .. } => self.received.push((body, tag)),
                 Event::Undelivered { .. } => self.told.undelivered += 1,
                 _ => {}
             }

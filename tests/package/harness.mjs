@@ -69,7 +69,7 @@ export async function withPage(site, options, use, pageOptions) {
 }
 
 /** Opens the page and fails on anything in its console but the browser's own lines about the network. */
-export async function withPageAt(url, use, { ignore, prepare } = {}) {
+export async function withPageAt(url, use, { ignore, prepare, ready = appIsReady } = {}) {
   const context = await browser.newContext();
   const lines = [];
   try {
@@ -78,7 +78,7 @@ export async function withPageAt(url, use, { ignore, prepare } = {}) {
     page.on('pageerror', (error) => lines.push(`uncaught: ${error.message}`));
     await prepare?.(page, context);
     await page.goto(url, { timeout: 60_000 });
-    await page.waitForFunction(() => window.ready, null, { timeout: 60_000 });
+    await ready(page);
     await use(page);
   } finally {
     await context.close();
@@ -86,6 +86,8 @@ export async function withPageAt(url, use, { ignore, prepare } = {}) {
   const ours = lines.filter((line) => !/Failed to load resource|ERR_|CORS policy/.test(line) && !ignore?.test(line));
   assert.deepEqual(ours, []);
 }
+
+const appIsReady = (page) => page.waitForFunction(() => window.ready, null, { timeout: 60_000 });
 
 /** Tries to connect with these options and tells how that ended. */
 export const attempt = (page, options) =>

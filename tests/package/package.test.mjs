@@ -2,61 +2,45 @@
 
 import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
-import { existsSync } from 'node:fs';
-import { copyFile, mkdir, mkdtemp, readFile, readdir, rm, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { copyFile, mkdir, readFile, writeFile } from 'node:fs/promises';
+import { join, normalize } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { promisify } from 'node:util';
 import * as esbuild from 'esbuild';
-import * as vite from 'vite';
+import { REPORT, apiReport } from '../../scripts/api.mjs';
 import { root } from '../../scripts/lib/paths.mjs';
-import { freePorts } from '../../scripts/lib/ports.mjs';
+import { run } from '../../scripts/lib/processes.mjs';
 import { toolEnv } from '../../scripts/lib/tools.mjs';
-import {
-  APP,
-  HTML,
-  NOBODY,
-  POLICY,
-  attempt,
-  devnet,
-  shutDown,
-  startUp,
-  talksToItself,
-  withPage,
-  withPageAt,
-} from './harness.mjs';
+import { APP, HTML, NOBODY, POLICY, attempt, shutDown, startUp, withPage } from './harness.mjs';
+import { emptyProject, pack } from './packed.mjs';
 import { serve } from './server.mjs';
 
 const execute = promisify(execFile);
 
-let folder;
-let tarball;
-let files;
+/** What is built of each module. */
+const MODULES = ['index', 'node', 'worker', 'engine', 'inline', 'testing', 'testing-node'];
+
+let packed;
 
 before(async () => {
-  assert.ok(existsSync(join(root, 'dist', 'mixlet.wasm')), 'dist/ is empty; run npm run build first');
-  folder = await mkdtemp(join(tmpdir(), 'mixlet-package-'));
-  const { stdout } = await npm(root, 'pack', '--json', '--ignore-scripts', '--pack-destination', folder);
-  const [packed] = JSON.parse(stdout);
-  tarball = join(folder, packed.filename);
-  files = packed.files.map(({ path }) => path);
+  packed = await pack();
   await startUp();
 });
 
 after(async () => {
   await shutDown();
-  await rm(folder, { recursive: true, force: true });
+  await packed?.remove();
 });
 
 describe('the tarball', () => {
   test('holds what users need and nothing else', () => {
-    for (const wanted of ['package.json', 'README.md', 'LICENSE-MIT', 'LICENSE-APACHE'])
+    const { files } = packed;
+    for (const wanted of ['package.json', 'README.md', 'CHANGELOG.md', 'LICENSE-MIT', 'LICENSE-APACHE'])
       assert.ok(files.includes(wanted), wanted);
-    const scripts = ['index.js', 'node.js', 'worker.js', 'engine.js', 'testing.js', 'testing-node.js'];
-    const others = ['index.d.ts', 'engine.d.ts', 'testing.d.ts', 'mixlet.wasm', 'testing.wasm'];
-    for (const name of [...scripts, ...scripts.map((script) => `${script}.map`), ...others]) {
-      assert.ok(files.includes(`dist/${name}`), name);
+    for (const name of MODULES)
+      for (const end of ['', '.map']) assert.ok(files.includes(`dist/${name}.js${end}`), name);
+    for (const name of ['index', 'engine', 'inline', 'testing']) {
+      for (const end of ['', '.map']) assert.ok(files.includes(`dist/${name}.d.ts${end}`), name);
     }
     const needless = files.filter(
       (path) => !/^(dist|js)\/|^(package\.json|README\.md|CHANGELOG\.md|LICENSE-\w+)$/.test(path),
@@ -69,13 +53,25 @@ describe('the tarball', () => {
     );
   });
 
+  test('each map leads to a source that is inside, or holds it', async () => {
+    const { files } = packed;
+    for (const path of files.filter((path) => path.endsWith('.map'))) {
+      const map = JSON.parse(await readFile(join(root, path), 'utf8'));
+      assert.ok(map.sources.length > 0, path);
+      for (const [index, source] of map.sources.entries()) {
+        // Made by the build: the glue, whose text is in the map, and the text of the inlined files, which nobody reads.
+        if (source === 'inlined:dist') continue;
+        const inside = files.includes(normalize(join('dist', source)));
+        assert.ok(inside || map.sourcesContent?.[index], `${path} names ${source}`);
+      }
+    }
+  });
+
   test('names no folder of this machine', async () => {
-    const names = files.filter((path) => /^dist\/.*\.(js|map|wasm|d\.ts)$/.test(path)).map((path) => path.slice(5));
-    assert.ok(names.length > 20);
-    for (const name of names) {
-      const text = await readFile(join(root, 'dist', name), 'latin1');
-      assert.ok(!text.includes(root), `${name} names ${root}`);
-      assert.ok(!text.includes(process.env.HOME ?? '/root'), `${name} names the home folder`);
+    for (const path of packed.files.filter((path) => path.startsWith('dist/'))) {
+      const text = await readFile(join(root, path), 'latin1');
+      assert.ok(!text.includes(root), `${path} names ${root}`);
+      assert.ok(!text.includes(process.env.HOME ?? '/root'), `${path} names the home folder`);
     }
   });
 
@@ -85,11 +81,21 @@ describe('the tarball', () => {
     for (const script of ['preinstall', 'install', 'postinstall', 'prepare']) assert.ok(!(script in manifest.scripts));
     assert.equal(manifest.sideEffects, false);
   });
+
+  test('publint finds nothing', () => tool('publint', 'run', packed.tarball, '--strict'));
+
+  // ES modules only, and wasm is none.
+  test('the types of each module are found, as those of an ES module', () =>
+    tool('attw', packed.tarball, '--profile', 'esm-only', '--exclude-entrypoints', 'mixlet.wasm', 'testing.wasm'));
+
+  test('exports what docs/API-REPORT.txt says', async () => {
+    assert.equal(apiReport(), await readFile(REPORT, 'utf8'), 'the API has changed; look at it and run npm run api');
+  });
 });
 
 describe('in Node', () => {
   test('importing does nothing, and a client can be made; connect says what is missing', async () => {
-    const project = await emptyProject('node');
+    const project = await emptyProject(packed, 'node');
     const script = `
       const before = Object.getOwnPropertyNames(globalThis).sort().join();
       const { MixClient, MixError } = await import('mixlet');
@@ -103,7 +109,7 @@ describe('in Node', () => {
   });
 
   test('a test of an app finds a network in memory', async () => {
-    const project = await emptyProject('testing');
+    const project = await emptyProject(packed, 'testing');
     const script = `
       import { MixClient } from 'mixlet';
       import { TestNetwork } from 'mixlet/testing';
@@ -118,61 +124,42 @@ describe('in Node', () => {
     assert.deepEqual({ stdout, stderr }, { stdout: 'hello\n', stderr: '' });
   });
 
-  test('the types check in a strict project that knows only ES2022 and the DOM', async () => {
-    const project = await emptyProject('types');
-    await writeFile(
-      join(project, 'app.ts'),
-      `import { MixClient, MixError, parseAddress, type ReceivedMessage } from 'mixlet';
-       import { TestNetwork } from 'mixlet/testing';
-       const client = new MixClient({ network: { directories: ['http://127.0.0.1:9/api'] }, privacy: { dangerNoPacing: true } });
-       export const address: string = await client.connect({ signal: AbortSignal.timeout(1), onProgress: (p) => p.fraction.toFixed() });
-       export const sent = client.send(parseAddress(address), new Uint8Array(3), { priority: 'bulk' });
-       client.addEventListener('message', ({ detail }) => detail.reply('x'));
-       for await (const message of client.messages()) show(message);
-       function show(message: ReceivedMessage): string { return message.text(); }
-       const net: TestNetwork = await TestNetwork.create({ loss: 0.1 });
-       export const tested = new MixClient({ ...net.options({ gateway: 1 }), askForMore: false });
-       // @ts-expect-error text is not an address
-       client.send('x', 'y');
-       export const code = new MixError('timeout').code;`,
-    );
-    const options = {
-      strict: true,
-      exactOptionalPropertyTypes: true,
-      noUncheckedIndexedAccess: true,
-      skipLibCheck: false,
-      noEmit: true,
-      target: 'ES2022',
-      lib: ['ES2022', 'DOM'],
-      types: [],
-    };
-    for (const resolution of [
-      { module: 'NodeNext', moduleResolution: 'NodeNext' },
-      { module: 'ESNext', moduleResolution: 'Bundler' },
-    ]) {
-      const config = { compilerOptions: { ...options, ...resolution }, files: ['app.ts'] };
-      await writeFile(join(project, 'tsconfig.json'), JSON.stringify(config));
-      const tsc = join(root, 'node_modules', 'typescript', 'bin', 'tsc');
-      const { stdout } = await execute(process.execPath, [tsc, '-p', '.'], { cwd: project }).catch((error) => error);
-      assert.equal(stdout, '');
+  test('the engine runs without a worker; the wasm comes from disk, or from inside the module', async () => {
+    const project = await emptyProject(packed, 'engine');
+    for (const module of ['mixlet', 'mixlet/inline']) {
+      const script = `
+        import { MixClient } from '${module}';
+        import * as engine from 'mixlet/engine';
+        const before = Object.getOwnPropertyNames(globalThis).sort().join();
+        const options = { network: { directories: ['${NOBODY}'] }, worker: false, engine, webSocket: class {} };
+        const client = new MixClient(options);
+        const phases = [];
+        const error = await client.connect({ onProgress: ({ phase }) => phases.push(phase) }).catch((error) => error);
+        if (Object.getOwnPropertyNames(globalThis).sort().join() !== before) throw new Error('it left a global');
+        console.log(MixClient.isSupported(options).ok, error.code, phases.join());`;
+      const { stdout, stderr } = await execute(process.execPath, ['--input-type=module', '-e', script], {
+        cwd: project,
+      });
+      assert.match(stdout, /^true directory-unreachable engine,\S*topology\n$/, module);
+      assert.equal(stderr, '');
     }
   });
 });
 
-describe('in Chromium, from an empty Vite project', () => {
-  let built;
+describe('in Chromium, without a bundler', () => {
+  let site;
 
   before(async () => {
-    const project = await emptyProject('vite');
-    await writeApp(project);
-    await vite.build({ root: project, configFile: false, logLevel: 'error', base: './', build: { target: 'esnext' } });
-    built = join(project, 'dist');
+    site = join(await emptyProject(packed, 'bare'), 'site');
+    await mkdir(site);
+    for (const name of ['index.js', 'worker.js', 'mixlet.wasm'])
+      await copyFile(join(site, '..', 'node_modules', 'mixlet', 'dist', name), join(site, name));
+    await writeFile(join(site, 'app.js'), APP.replace("'mixlet'", "'./index.js'"));
+    await writeFile(join(site, 'index.html'), HTML);
   });
 
-  test('the build without any setting loads, and a dead directory is a typed error', async () => {
-    const names = (await readdir(built, { recursive: true })).join(' ');
-    assert.match(names, /mixlet-\S+\.wasm/);
-    await withPage(built, {}, async (page) => {
+  test('everything needed is there, and a dead directory is a typed error', async () => {
+    await withPage(site, {}, async (page) => {
       assert.deepEqual(await page.evaluate(() => window.mixlet.MixClient.isSupported()), { ok: true, missing: [] });
       const result = await attempt(page, { network: { directories: [NOBODY] } });
       assert.deepEqual(
@@ -183,27 +170,16 @@ describe('in Chromium, from an empty Vite project', () => {
     });
   });
 
-  test('it talks through a mixnet', async () => {
-    await withPage(built, {}, talksToItself);
-  });
-
-  test('minified as it is, errors still have their names', async () => {
-    await withPage(built, {}, async (page) => {
-      const names = await page.evaluate(() =>
-        window.mixlet.errorCodes.map((code) => new window.mixlet.errorTable[code].type(code).name),
-      );
-      assert.ok(names.includes('SessionInUseError'));
-      assert.ok(names.every((name) => name.length > 6));
-    });
-  });
-
-  test('a network in memory works in a page too', async () => {
-    const project = await emptyProject('vite-testing');
-    await writeApp(project);
+  test('a network in memory works in a page too, and no link of it leaves the page', async () => {
+    const tests = join(site, '..', 'tests');
+    await mkdir(tests);
+    for (const name of ['index.js', 'engine.js', 'testing.js', 'mixlet.wasm', 'testing.wasm'])
+      await copyFile(join(site, '..', 'node_modules', 'mixlet', 'dist', name), join(tests, name));
+    await writeFile(join(tests, 'index.html'), HTML);
     await writeFile(
-      join(project, 'app.js'),
-      `import { MixClient } from 'mixlet';
-       import { TestNetwork } from 'mixlet/testing';
+      join(tests, 'app.js'),
+      `import { MixClient } from './index.js';
+       import { TestNetwork } from './testing.js';
        window.talk = async () => {
          const net = await TestNetwork.create();
          const client = new MixClient(net.options());
@@ -216,50 +192,10 @@ describe('in Chromium, from an empty Vite project', () => {
        };
        window.ready = true;`,
     );
-    await vite.build({ root: project, configFile: false, logLevel: 'error', base: './', build: { target: 'esnext' } });
-    // No link of it leaves the page.
     const headers = { 'content-security-policy': `${POLICY} 'self'; img-src data:` };
-    await withPage(join(project, 'dist'), { headers }, async (page) => {
+    await withPage(tests, { headers }, async (page) => {
       assert.equal(await page.evaluate(() => window.talk()), 'in memory');
     });
-  });
-
-  test('the dev server works with the one line of the README', async () => {
-    const project = await emptyProject('vite-dev');
-    await writeApp(project);
-    const server = await vite.createServer({
-      root: project,
-      configFile: false,
-      logLevel: 'error',
-      cacheDir: join(project, '.vite'),
-      optimizeDeps: { exclude: ['mixlet'] },
-      server: { host: '127.0.0.1', port: (await freePorts(1))[0], strictPort: true },
-    });
-    try {
-      await server.listen();
-      await withPageAt(server.resolvedUrls.local[0], talksToItself, { ignore: /^debug: \[vite\]/ });
-    } finally {
-      await server.close();
-    }
-  });
-});
-
-describe('in Chromium, without a bundler', () => {
-  let site;
-
-  before(async () => {
-    site = join(await emptyProject('bare'), 'site');
-    await mkdir(site);
-    for (const name of ['index.js', 'worker.js', 'mixlet.wasm'])
-      await copyFile(join(site, '..', 'node_modules', 'mixlet', 'dist', name), join(site, name));
-    await writeFile(join(site, 'app.js'), APP.replace("'mixlet'", "'./index.js'"));
-    await writeFile(join(site, 'index.html'), HTML);
-  });
-
-  test('three files beside the page are enough, under the content policy of the README', async () => {
-    const { directory, gateways } = devnet.info;
-    const policy = `${POLICY} 'self' ${new URL(directory).origin} ${gateways.map(({ url }) => url).join(' ')}; img-src data:`;
-    await withPage(site, { headers: { 'content-security-policy': policy } }, talksToItself);
   });
 
   test('a policy without wasm-unsafe-eval is wasm-load, and the text names it', async () => {
@@ -331,52 +267,38 @@ describe('in Chromium, without a bundler', () => {
     }
   });
 
-  test('esbuild and the two copied files work', async () => {
-    const project = await emptyProject('esbuild');
-    await writeApp(project);
-    const out = join(project, 'out');
-    await esbuild.build({
-      absWorkingDir: project,
-      entryPoints: ['app.js'],
-      bundle: true,
-      format: 'esm',
-      outdir: out,
-      logLevel: 'error',
-    });
-    for (const name of ['worker.js', 'mixlet.wasm'])
-      await copyFile(join(project, 'node_modules', 'mixlet', 'dist', name), join(out, name));
-    await writeFile(join(out, 'index.html'), HTML);
-    await withPage(out, {}, talksToItself);
+  test('minified once more, errors still have their names', async () => {
+    const { outputFiles } = await bundle(
+      "import { errorCodes, errorTable } from 'mixlet'; export const names = errorCodes.map((code) => new errorTable[code].type(code).name);",
+    );
+    const { names } = await import(`data:text/javascript,${encodeURIComponent(outputFiles[0].text)}`);
+    assert.ok(names.includes('SessionInUseError'));
+    assert.ok(names.every((name) => name.length > 6));
   });
 
   test('an unused import leaves nothing in a bundle', async () => {
-    const project = await emptyProject('unused');
-    await writeFile(join(project, 'app.js'), "import { MixClient } from 'mixlet'; console.log('hello');");
-    const { outputFiles } = await esbuild.build({
-      absWorkingDir: project,
-      entryPoints: ['app.js'],
-      bundle: true,
-      format: 'esm',
-      write: false,
-    });
+    const { outputFiles } = await bundle(
+      "import { MixClient } from 'mixlet'; import * as engine from 'mixlet/engine'; console.log('hello');",
+    );
     assert.ok(outputFiles[0].text.length < 100, outputFiles[0].text);
   });
 });
 
-/** A project with nothing but the package, installed from the tarball. */
-async function emptyProject(name) {
-  const project = join(folder, name);
-  await mkdir(project);
-  await writeFile(join(project, 'package.json'), JSON.stringify({ name, private: true, type: 'module' }));
-  await npm(project, 'install', '--ignore-scripts', '--offline', '--no-audit', '--no-fund', tarball);
-  return project;
+/** A program of the development tools; what it finds fault with makes it fail. */
+async function tool(name, ...args) {
+  const { code, output } = await run(name, args, { env: toolEnv() });
+  assert.equal(code, 0, output);
 }
 
-async function writeApp(project) {
-  await writeFile(join(project, 'app.js'), APP);
-  await writeFile(join(project, 'index.html'), HTML);
-}
+let projects = 0;
 
-function npm(cwd, ...args) {
-  return execute('npm', args, { cwd, env: toolEnv(), maxBuffer: 16 * 1024 * 1024 });
+async function bundle(code) {
+  const project = await emptyProject(packed, `bundle${++projects}`);
+  return esbuild.build({
+    stdin: { contents: code, resolveDir: project },
+    bundle: true,
+    minify: true,
+    format: 'esm',
+    write: false,
+  });
 }

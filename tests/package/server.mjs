@@ -14,10 +14,10 @@ const TYPES = {
 };
 
 /**
- * Serves `root` on a free port of loopback. `headers` go with every answer. `special` maps a file name to what is
- * answered instead: `{ status, type, body }`, each optional.
+ * Serves `root` under `base` on a free port of loopback. `headers` go with every answer. `special` maps a file name to
+ * what is answered instead: `{ status, type, body }`, each optional.
  */
-export async function serve(root, { headers = {}, special = {} } = {}) {
+export async function serve(root, { base = '/', headers = {}, special = {} } = {}) {
   const requested = [];
   const server = createServer(async (request, response) => {
     const { pathname } = new URL(request.url, 'http://localhost');
@@ -26,7 +26,8 @@ export async function serve(root, { headers = {}, special = {} } = {}) {
     const name = path.split('/').pop();
     const trick = Object.entries(special).find(([suffix]) => name.endsWith(suffix))?.[1] ?? {};
     try {
-      const body = trick.body ?? (await readFile(join(root, path)));
+      if (!path.startsWith(base)) throw new Error('not ours');
+      const body = trick.body ?? (await readFile(join(root, path.slice(base.length))));
       const type = trick.type ?? TYPES[name.split('.').pop()] ?? 'application/octet-stream';
       response.writeHead(trick.status ?? 200, { 'content-type': type, ...headers }).end(body);
     } catch {
@@ -35,7 +36,7 @@ export async function serve(root, { headers = {}, special = {} } = {}) {
   });
   await new Promise((resolve) => server.listen(0, '127.0.0.1', resolve));
   return {
-    url: `http://127.0.0.1:${server.address().port}/`,
+    url: `http://127.0.0.1:${server.address().port}${base}`,
     requested,
     close: () => new Promise((resolve) => server.close(resolve).closeAllConnections()),
   };

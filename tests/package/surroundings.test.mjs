@@ -24,7 +24,7 @@ let site;
 
 before(async () => {
   site = await mkdtemp(join(tmpdir(), 'mixlet-surroundings-'));
-  for (const name of ['index.js', 'worker.js', 'mixlet.wasm'])
+  for (const name of ['index.js', 'worker.js', 'engine.js', 'mixlet.wasm'])
     await copyFile(join(root, 'dist', name), join(site, name));
   await writeFile(join(site, 'app.js'), APP.replace("'mixlet'", "'./index.js'"));
   await writeFile(join(site, 'index.html'), HTML);
@@ -119,13 +119,7 @@ describe('a worker that dies', () => {
 
   test('in the middle of its work closes the client, which can connect again', async () => {
     // As a panic does: every later entry into the wasm throws.
-    const script = `const { instantiate } = WebAssembly;
-      WebAssembly.instantiate = async (...values) => {
-        const instance = await instantiate(...values);
-        const handle = Object.keys(instance.exports).find((name) => name.endsWith('_handle'));
-        const exports = { ...instance.exports, [handle]: (...values) => { if (globalThis.dead) throw new WebAssembly.RuntimeError('unreachable'); return instance.exports[handle](...values); } };
-        return { exports, __proto__: WebAssembly.Instance.prototype };
-      };
+    const script = `${MORTAL}
       addEventListener('message', ({ data }) => { if (data.op === 'cancel') globalThis.dead = true; });`;
     await withWorker(script, async (page) => {
       const result = await page.evaluate(async (directory) => {
@@ -151,6 +145,62 @@ describe('a worker that dies', () => {
     });
   });
 });
+
+describe('a page without a worker', () => {
+  test('talks to itself, and keeps its address', async () => {
+    await inPage({}, async (page) => {
+      const result = await page.evaluate(async (directory) => {
+        const engine = await import(new URL('engine.js', location.href));
+        const options = { storage: 'indexeddb', network: { directories: [directory] }, worker: false, engine };
+        const { client, address } = await window.attempt(options);
+        const second = await window.attempt(options);
+        const messages = client.messages();
+        await client.send(address, 'to myself').delivered;
+        const { value } = await messages.next();
+        await client.close();
+        // Closed, it has let go of the profile.
+        const again = await window.attempt(options);
+        await again.client.close({ drain: false });
+        return { text: value.text(), second: second.code, same: again.address === address };
+      }, devnet.info.directory);
+      assert.deepEqual(result, { text: 'to myself', second: 'in-use', same: true });
+    });
+  });
+
+  test('a crash is worker-crashed, takes no other client with it, and says nothing in the console', async () => {
+    const prepare = (page) => page.addInitScript(MORTAL);
+    await inPage({ prepare }, async (page) => {
+      const result = await page.evaluate(async (directory) => {
+        const engine = await import(new URL('engine.js', location.href));
+        const options = { network: { directories: [directory] }, worker: false, engine };
+        const [first, other] = [await window.attempt(options), await window.attempt(options)];
+        const error = new Promise((resolve) =>
+          first.client.addEventListener('error', ({ detail }) => resolve(detail.code), { once: true }),
+        );
+        window.dead = true;
+        const lost = first.client.send(first.address, 'lost');
+        const codes = [await error, await lost.delivered.catch(({ code }) => code), first.client.state];
+        window.dead = false;
+        const messages = other.client.messages();
+        await first.client.connect();
+        first.client.send(other.address, 'alive');
+        const { value } = await messages.next();
+        for (const { client } of [first, other]) await client.close({ drain: false });
+        return [...codes, value.text()];
+      }, devnet.info.directory);
+      assert.deepEqual(result, ['worker-crashed', 'worker-crashed', 'closed', 'alive']);
+    });
+  });
+});
+
+/** A script after which every entry into the wasm throws while `dead` is set. */
+const MORTAL = `const { instantiate } = WebAssembly;
+  WebAssembly.instantiate = async (...values) => {
+    const instance = await instantiate(...values);
+    const handle = Object.keys(instance.exports).find((name) => name.endsWith('_handle'));
+    const exports = { ...instance.exports, [handle]: (...values) => { if (globalThis.dead) throw new WebAssembly.RuntimeError('unreachable'); return instance.exports[handle](...values); } };
+    return { exports, __proto__: WebAssembly.Instance.prototype };
+  };`;
 
 const inPage = (pageOptions, use) => withPage(site, {}, use, pageOptions);
 

@@ -160,11 +160,11 @@ fn a_send_is_read() {
     assert_eq!(outgoing.message, MessageId(9_007_199_254_740_991));
     assert_eq!(outgoing.body, b"hello");
     assert!(matches!(outgoing.to, Recipient::Tag(tag) if tag == SenderTag([1; 16])));
-    assert_eq!(outgoing.options.replies, Replies::Auto);
-    assert_eq!(outgoing.options.timeout, Some(Duration::from_millis(1_500)));
-    assert!(!outgoing.options.no_deadline);
-    assert!(!outgoing.options.reliable);
-    assert_eq!(outgoing.options.priority, Priority::High);
+    assert_eq!(outgoing.sending.options.replies, Replies::Auto);
+    assert_eq!(outgoing.sending.options.timeout, Some(Duration::from_millis(1_500)));
+    assert!(!outgoing.sending.options.no_deadline);
+    assert!(!outgoing.sending.options.reliable);
+    assert_eq!(outgoing.sending.options.priority, Priority::High);
 }
 
 #[test]
@@ -173,7 +173,7 @@ fn a_send_without_a_time_limit_is_told_from_one_with_the_default() {
         let fields = send_fields();
         set(&get(&object(&fields), "options").unchecked_into(), "timeoutMs", value);
         let Command::Send { outgoing, .. } = command("send", &fields) else { panic!() };
-        (outgoing.options.timeout, outgoing.options.no_deadline)
+        (outgoing.sending.options.timeout, outgoing.sending.options.no_deadline)
     };
     assert_eq!(timeout(JsValue::NULL), (None, false));
     assert_eq!(timeout(0.into()), (None, true));
@@ -186,7 +186,7 @@ fn replies_are_a_word_or_a_count() {
         let fields = send_fields();
         set(&get(&object(&fields), "options").unchecked_into(), "replies", value);
         match Command::from_js(&request("send", &fields)) {
-            Ok(Command::Send { outgoing, .. }) => Some(outgoing.options.replies),
+            Ok(Command::Send { outgoing, .. }) => Some(outgoing.sending.options.replies),
             _ => None,
         }
     };
@@ -327,10 +327,10 @@ fn events_that_are_answers_are_not_posted() {
 #[test]
 fn a_received_body_moves_with_its_buffer() {
     let (post, posted) = collector();
-    post.event(Event::Received { body: vec![1, 2, 3], tag: Some(SenderTag([1; 16])) }, |tag| {
+    post.event(Event::Received { body: vec![1, 2, 3], tag: Some(SenderTag([1; 16])), over: None }, |tag| {
         *tag == SenderTag([1; 16])
     });
-    post.event(Event::Received { body: Vec::new(), tag: None }, |_| true);
+    post.event(Event::Received { body: Vec::new(), tag: None, over: None }, |_| true);
     let posted = posted.borrow();
 
     let (message, transfer) = &posted[0];
@@ -368,10 +368,10 @@ fn stats_are_one_flat_object_of_numbers() {
     stats.sent.real = 3;
     stats.received.unknown = 4;
     stats.dropped.surb_request = 5;
-    let object = convert::stats(&stats);
+    let object = convert::stats(&stats, &[("requestRefused", 3)]);
     assert_eq!(get(&object, "roundTripMs"), JsValue::NULL);
     stats.round_trip = Some((Duration::from_micros(1_500), Duration::from_millis(20)));
-    let object = convert::stats(&stats);
+    let object = convert::stats(&stats, &[("requestRefused", 3)]);
     set(&object.clone().unchecked_into(), "wasmBytes", 0.into());
     assert_eq!(
         json(&object),
@@ -380,7 +380,7 @@ fn stats_are_one_flat_object_of_numbers() {
             r#""in":{"message":0,"ack":0,"cover":0,"unknown":4},"bytesIn":1099511627776,"bytesOut":0,"#,
             r#""queuedBytes":0,"inFlight":0,"undelivered":0,"#,
             r#""dropped":{"ack":0,"content":0,"expired":0,"fragment":0,"frame":0,"repeat":0,"slot":0,"surb":0,"#,
-            r#""surbRequest":5,"topology":0,"trace":0},"roundTripMs":{"p50":1.5,"p95":20},"reconnects":0,"surbsHeld":0,"#,
+            r#""surbRequest":5,"topology":0,"trace":0,"requestRefused":3},"roundTripMs":{"p50":1.5,"p95":20},"reconnects":0,"surbsHeld":0,"#,
             r#""topologyAgeMs":0,"wasmBytes":0}"#
         )
     );

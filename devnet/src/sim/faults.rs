@@ -107,8 +107,8 @@ impl<F: NodeFormat> SimWorld<F> {
         for delivery in self.clients[index].asleep.take().into_iter().flatten() {
             self.later(Duration::ZERO, delivery);
         }
-        if self.clients[index].engine.is_some() {
-            self.with_engine(index, |engine, now| engine.handle_timeout(now));
+        if self.clients[index].inside.is_some() {
+            self.with_client(index, |inside, now| inside.handle_timeout(now));
         }
     }
 }

@@ -29,6 +29,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 
 use mixlet::engine::{Config, Engine, Event, MessageId, Recipient, Record, SendError, SendOptions, Sphinx, State};
+use mixlet::exchange::{self, Client as MixClient, Receipt, Sending};
 use mixlet::gateway::IdentityKeypair;
 use mixlet::identity::{Identity, Registration};
 use mixlet::message::{Address, GatewayId, SenderTag};
@@ -120,10 +121,12 @@ impl Default for Layout {
 
 /// One client, and everything it has said.
 pub struct Client<F: NodeFormat = Sphinx> {
-    engine: Option<Engine<F>>,
+    inside: Option<MixClient<F>>,
     link: Option<Open>,
     /// What it has told its user.
     pub events: Vec<(Instant, Event)>,
+    /// What its exchange has told: receipts, requests, answers, messages of mixlet peers.
+    pub said: Vec<(Instant, exchange::Event)>,
     /// When frames of which size left.
     pub frames: Vec<(Instant, usize)>,
     /// When it began to open links.
@@ -280,9 +283,10 @@ impl<F: NodeFormat> SimWorld<F> {
         let index = self.clients.len();
         let seed = self.rng.next_u64();
         let client = Client {
-            engine: None,
+            inside: None,
             link: None,
             events: Vec::new(),
+            said: Vec::new(),
             frames: Vec::new(),
             openings: Vec::new(),
             texts: Vec::new(),
@@ -313,26 +317,31 @@ impl<F: NodeFormat> SimWorld<F> {
             .store
             .get(&Record::Registration)
             .map(|bytes| Registration::from_bytes(bytes).expect("what was stored"));
-        let mut engine = Engine::new(client.config.clone(), identity, registration, Box::new(rng), now);
+        let mut inside = MixClient::new(client.config.clone(), identity, registration, Box::new(rng), now);
         if let Some(record) = client.store.get(&Record::Topology) {
-            engine.restore_topology(record);
+            inside.engine_mut().restore_topology(record);
         }
-        engine.connect(now);
-        client.engine = Some(engine);
+        inside.engine_mut().connect(now);
+        client.inside = Some(inside);
         self.drain_client(index);
     }
 
     /// Ends a client without a word, as a crash does.
     pub fn stop_client(&mut self, index: usize) {
         self.cut_link(index);
-        self.clients[index].engine = None;
+        self.clients[index].inside = None;
         self.oracle.stopped(index);
         self.schedule.call(Actor::Client(index), None);
     }
 
     /// The engine of a client that is running.
     pub fn engine(&self, index: usize) -> &Engine<F> {
-        self.clients[index].engine.as_ref().expect("a running client")
+        self.inside(index).engine()
+    }
+
+    /// The client that is running, engine and exchange.
+    pub fn inside(&self, index: usize) -> &MixClient<F> {
+        self.clients[index].inside.as_ref().expect("a running client")
     }
 
     /// Runs until the client is ready.
@@ -354,8 +363,31 @@ impl<F: NodeFormat> SimWorld<F> {
         options: &SendOptions,
     ) -> Result<(), SendError> {
         let now = self.now;
-        let engine = self.clients[index].engine.as_mut().expect("a running client");
-        let result = engine.send(MessageId(id), to, body, options, now);
+        let inside = self.clients[index].inside.as_mut().expect("a running client");
+        let result = inside.engine_mut().send(MessageId(id), to, body, options, now);
+        if result.is_ok() {
+            self.oracle.sent(index, id, body, now);
+        }
+        self.drain_client(index);
+        result
+    }
+
+    /// Sends a message through the exchange. Whether its recipient is to receipt it.
+    ///
+    /// # Errors
+    /// As [`Engine::send`].
+    pub fn send_receipted(
+        &mut self,
+        index: usize,
+        (id, receipt): (u64, Receipt),
+        to: &Recipient,
+        body: &[u8],
+        options: &SendOptions,
+    ) -> Result<bool, SendError> {
+        let now = self.now;
+        let inside = self.clients[index].inside.as_mut().expect("a running client");
+        let sending = Sending { options: *options, receipt };
+        let result = inside.send(MessageId(id), to, body, &sending, now);
         if result.is_ok() {
             self.oracle.sent(index, id, body, now);
         }
@@ -371,8 +403,13 @@ impl<F: NodeFormat> SimWorld<F> {
 
     /// Calls an engine and does what follows from it.
     pub fn with_engine<T>(&mut self, index: usize, call: impl FnOnce(&mut Engine<F>, Instant) -> T) -> T {
+        self.with_client(index, |inside, now| call(inside.engine_mut(), now))
+    }
+
+    /// Calls a client and does what follows from it.
+    pub fn with_client<T>(&mut self, index: usize, call: impl FnOnce(&mut MixClient<F>, Instant) -> T) -> T {
         let now = self.now;
-        let result = call(self.clients[index].engine.as_mut().expect("a running client"), now);
+        let result = call(self.clients[index].inside.as_mut().expect("a running client"), now);
         self.drain_client(index);
         result
     }
@@ -383,7 +420,7 @@ impl<F: NodeFormat> SimWorld<F> {
             .events
             .iter()
             .filter_map(|(_, event)| match event {
-                Event::Received { body, tag } => Some((body.as_slice(), *tag)),
+                Event::Received { body, tag, .. } => Some((body.as_slice(), *tag)),
                 _ => None,
             })
             .collect()
@@ -434,7 +471,9 @@ impl<F: NodeFormat> SimWorld<F> {
     /// Asserts that everything has come to its end: no message is open, and no engine holds anything of one.
     pub fn assert_quiet(&self) {
         assert_eq!(self.open_messages(), 0, "messages without an end");
-        for (index, engine) in (0..).zip(&self.clients).filter_map(|(at, client)| Some((at, client.engine.as_ref()?))) {
+        for (index, engine) in
+            (0..).zip(&self.clients).filter_map(|(at, client)| Some((at, client.inside.as_ref()?.engine())))
+        {
             let stats = engine.stats(self.now);
             let left: (i32, _, _, _) = (index, stats.queued_bytes, stats.in_flight, stats.unfinished_bytes);
             assert_eq!(left, (index, 0, 0, 0), "client, bytes queued, fragments in flight, bytes half received");

@@ -89,22 +89,13 @@ impl Oracle {
 
     pub(super) fn event(&mut self, client: usize, event: &Event, now: Instant) {
         match event {
-            Event::Received { body, .. } => {
-                let known = self.bodies.get_mut(&hash(body)).expect("a message that nobody sent");
-                known.received += 1;
-                if known.received > known.sent {
-                    assert!(self.tolerant, "a message of {} bytes was seen twice", body.len());
-                    self.tally.twice += 1;
-                }
-                self.tally.received += 1;
-                self.latencies.push((body.len(), now.since(known.first_sent)));
-            }
+            Event::Received { body, .. } => self.seen(client, body, now),
             Event::Delivered { id, .. } => self.end(client, id.0, End::Delivered),
             Event::Undelivered { id, .. } => self.end(client, id.0, End::Undelivered),
             _ => {}
         }
         let (kind, number) = match event {
-            Event::Received { body, .. } => (1, body.len() as u64),
+            Event::Received { .. } => return,
             Event::Delivered { id, .. } => (2, id.0),
             Event::Undelivered { id, .. } => (3, id.0),
             Event::Sent { id } => (4, id.0),
@@ -112,6 +103,19 @@ impl Oracle {
             _ => (6, 0),
         };
         self.trace.add(&[now.as_micros(), client as u64, kind, number]);
+    }
+
+    /// An application has seen a message.
+    pub(super) fn seen(&mut self, client: usize, body: &[u8], now: Instant) {
+        let known = self.bodies.get_mut(&hash(body)).expect("a message that nobody sent");
+        known.received += 1;
+        if known.received > known.sent {
+            assert!(self.tolerant, "a message of {} bytes was seen twice", body.len());
+            self.tally.twice += 1;
+        }
+        self.tally.received += 1;
+        self.latencies.push((body.len(), now.since(known.first_sent)));
+        self.trace.add(&[now.as_micros(), client as u64, 1, body.len() as u64]);
     }
 
     fn end(&mut self, client: usize, id: u64, end: End) {

@@ -1,6 +1,7 @@
 //! Time passes: the next happening, who it is for, and what follows from it.
 
 use mixlet::engine::{FetchError, FetchId, Incoming, LinkId, Outgoing, Request};
+use mixlet::exchange;
 use mixlet::sphinx::NodeFrame;
 use mixlet::time::{Duration, Instant};
 use rand_core::Rng;
@@ -81,8 +82,8 @@ impl<F: NodeFormat> SimWorld<F> {
             Happening::Timeout(Actor::Gateway(at)) => self.with_gateway(at, |gateway, now| gateway.handle_timeout(now)),
             Happening::Timeout(Actor::Client(index)) => {
                 let client = &self.clients[index];
-                if client.engine.is_some() && client.asleep.is_none() {
-                    self.with_engine(index, |engine, now| engine.handle_timeout(now));
+                if client.inside.is_some() && client.asleep.is_none() {
+                    self.with_client(index, |inside, now| inside.handle_timeout(now));
                 }
             }
         }
@@ -122,7 +123,7 @@ impl<F: NodeFormat> SimWorld<F> {
     fn deliver(&mut self, delivery: Delivery) {
         if let Some(client) = delivery.client() {
             let client = &mut self.clients[client];
-            if client.engine.is_none() {
+            if client.inside.is_none() {
                 return;
             }
             if let Some(waiting) = &mut client.asleep {
@@ -278,8 +279,8 @@ impl<F: NodeFormat> SimWorld<F> {
         let now = self.now;
         loop {
             let client = &mut self.clients[index];
-            let Some(engine) = client.engine.as_mut() else { return };
-            if let Some(frame) = engine.poll_transmit(now) {
+            let Some(inside) = client.inside.as_mut() else { return };
+            if let Some(frame) = inside.poll_transmit(now) {
                 let len = frame.data.len();
                 if matches!(frame.data, Outgoing::Binary(_)) {
                     self.oracle.frame(index, len, now);
@@ -292,18 +293,31 @@ impl<F: NodeFormat> SimWorld<F> {
                     let latency = self.weather.latency;
                     self.later(latency, Delivery::ToGateway { gateway, connection, frame: frame.data });
                 }
-            } else if let Some(request) = engine.poll_request() {
+            } else if let Some(request) = inside.poll_request() {
                 self.do_request(index, request);
-            } else if let Some(event) = engine.poll_event() {
-                self.oracle.event(index, &event, now);
-                if self.keeping == Keeping::Everything {
-                    client.events.push((now, event));
+            } else if let Some(event) = inside.poll_event(now) {
+                let is_kept = self.keeping == Keeping::Everything;
+                match event {
+                    exchange::Event::Engine(event) => {
+                        self.oracle.event(index, &event, now);
+                        if is_kept {
+                            client.events.push((now, event));
+                        }
+                    }
+                    event => {
+                        if let exchange::Event::Message { body, .. } = &event {
+                            self.oracle.seen(index, body, now);
+                        }
+                        if is_kept {
+                            client.said.push((now, event));
+                        }
+                    }
                 }
             } else {
-                for bound in engine.bounds() {
+                for bound in inside.engine().bounds().into_iter().chain(inside.bounds()) {
                     assert!(bound.len <= bound.limit, "client {index}: {bound:?}");
                 }
-                let timeout = engine.poll_timeout().map(|at| at.max(now));
+                let timeout = inside.poll_timeout().map(|at| at.max(now));
                 self.schedule.call(Actor::Client(index), timeout);
                 return;
             }

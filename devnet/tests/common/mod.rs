@@ -66,7 +66,7 @@ impl Client {
                 match client.event().await.expect("it ended before it was ready") {
                     Event::Ready { address } => return address,
                     // What was stored comes first.
-                    Event::Received { body, tag } => received.push(Received { body, tag }),
+                    Event::Received { body, tag, .. } => received.push(Received { body, tag }),
                     Event::Failed { code, phase } => panic!("{} during {}", code.as_str(), phase.as_str()),
                     _ => {}
                 }
@@ -103,7 +103,7 @@ impl Client {
     pub async fn step(&mut self) {
         let event = timeout(PATIENCE, self.client.event()).await.expect("nothing happens any more");
         match event.expect("the client has ended") {
-            Event::Received { body, tag } => self.received.push(Received { body, tag }),
+            Event::Received { body, tag, .. } => self.received.push(Received { body, tag }),
             Event::Delivered { id, .. } => self.delivered.push(id),
             Event::Undelivered { id, .. } => self.undelivered.push(id),
             Event::State { state, .. } => self.state = state,

@@ -1,0 +1,229 @@
+import { fromWire, mixError } from './errors.js';
+import { limits } from './limits.js';
+import type { RequestSettings, WorkerEvent } from './protocol.js';
+import type { Rpc } from './rpc.js';
+import type { ReceivedMessage } from './types.js';
+
+/** Who answered what. */
+export type Answer = Extract<WorkerEvent, { event: 'response' | 'late' }>;
+
+/** What the requests ask of their client. */
+export interface RequestsOwner {
+  /** Makes a message of an answer. */
+  received(answer: Answer & { body: Uint8Array }): ReceivedMessage;
+}
+
+/** How one is asked: the time is kept by the page until the worker has it. */
+export interface Question {
+  to: string;
+  body: Uint8Array | Blob;
+  bytes: number;
+  timeoutMs: number;
+  settings: Omit<RequestSettings, 'timeoutMs'>;
+  signal: AbortSignal | undefined;
+}
+
+interface Entry extends Question {
+  readonly number: number;
+  readonly resolve: (message: ReceivedMessage) => void;
+  readonly reject: (error: unknown) => void;
+  readonly asked: number;
+  readonly onAbort: () => void;
+  timer: ReturnType<typeof setTimeout> | undefined;
+  posted: boolean;
+}
+
+/**
+ * The requests of a client that have no answer yet. Those made in one turn of the event loop go to the worker together,
+ * so that small ones to one peer can share packets. Each ends once: in an answer, an error, or its abort.
+ */
+export class Requests {
+  readonly #owner: RequestsOwner;
+  readonly #entries = new Map<number, Entry>();
+  #waiting: Entry[] = [];
+  #bytes = 0;
+  #next = 1;
+  #rpc: Rpc | null = null;
+  #flushing = false;
+
+  constructor(owner: RequestsOwner) {
+    this.#owner = owner;
+  }
+
+  /** Rejects `queue-full`, and with what the worker says. */
+  ask(question: Question): Promise<ReceivedMessage> {
+    const { signal, bytes } = question;
+    if (this.#entries.size >= limits.requests || this.#bytes + bytes > limits.queueBytes) {
+      return Promise.reject(mixError('queue-full', requestsFullAdvice, { phase: 'queue' }));
+    }
+    const number = this.#next++;
+    const { promise, resolve, reject } = deferred<ReceivedMessage>();
+    const onAbort = () => this.#cancel(entry, signal?.reason);
+    const entry: Entry = {
+      ...question,
+      number,
+      resolve,
+      reject,
+      asked: performance.now(),
+      onAbort,
+      timer: undefined,
+      posted: false,
+    };
+    this.#entries.set(number, entry);
+    this.#bytes += bytes;
+    signal?.addEventListener('abort', onAbort, { once: true });
+    this.#waiting.push(entry);
+    if (this.#rpc) this.#flushSoon();
+    else if (entry.timeoutMs > 0) entry.timer = setTimeout(() => this.#late(entry), entry.timeoutMs);
+    return promise;
+  }
+
+  /** Asks whether a peer speaks mixlet. */
+  probe(question: Question): Promise<ReceivedMessage> {
+    return this.ask({ ...question, settings: { ...question.settings, service: PROBE } });
+  }
+
+  attach(rpc: Rpc): void {
+    this.#rpc = rpc;
+    this.#flush();
+  }
+
+  /** Fails everything; whoever called it has done away with the worker. */
+  failAll(error: unknown): void {
+    this.#rpc = null;
+    this.#waiting = [];
+    for (const entry of [...this.#entries.values()]) this.#fail(entry, error);
+  }
+
+  handle(event: Extract<WorkerEvent, { event: 'response' | 'requestFailed' }>): void {
+    const entry = this.#entries.get(event.message);
+    if (!entry) return;
+    if (event.event === 'requestFailed') {
+      this.#fail(entry, fromWire(event.error));
+      return;
+    }
+    this.#remove(entry);
+    entry.resolve(this.#owner.received(event));
+  }
+
+  #flushSoon(): void {
+    if (this.#flushing) return;
+    this.#flushing = true;
+    queueMicrotask(() => {
+      this.#flushing = false;
+      this.#flush();
+    });
+  }
+
+  /** Neighbours that differ in nothing but their bodies go together. */
+  #flush(): void {
+    const rpc = this.#rpc;
+    if (!rpc) return;
+    let group: Entry[] = [];
+    const post = () => {
+      if (group.length > 0) this.#post(rpc, group);
+      group = [];
+    };
+    for (const entry of this.#waiting) {
+      const [first] = group;
+      if (entry.body instanceof Blob) {
+        post();
+        void this.#readAndPost(rpc, entry, entry.body);
+      } else {
+        if (first && (group.length >= limits.requestsTogether || !isAlike(first, entry))) post();
+        group.push(entry);
+      }
+    }
+    post();
+    this.#waiting = [];
+  }
+
+  async #readAndPost(rpc: Rpc, entry: Entry, blob: Blob): Promise<void> {
+    try {
+      entry.body = new Uint8Array(await blob.arrayBuffer());
+    } catch (cause) {
+      this.#fail(
+        entry,
+        mixError('config-invalid', 'The Blob could not be read; its file may have changed.', { cause }),
+      );
+      return;
+    }
+    if (this.#entries.has(entry.number) && this.#rpc === rpc) this.#post(rpc, [entry]);
+  }
+
+  #post(rpc: Rpc, group: Entry[]): void {
+    const [first] = group;
+    if (!first) return;
+    for (const entry of group) {
+      clearTimeout(entry.timer);
+      entry.posted = true;
+    }
+    // Whole milliseconds less than was spent already; 0 would mean none.
+    const left = first.timeoutMs && Math.max(1, first.timeoutMs - (performance.now() - first.asked));
+    const { service } = first.settings;
+    const options = { ...first.settings, timeoutMs: left, service: service === PROBE ? '' : service };
+    const bodies = group.map(({ number: message, body }) => ({ message, body: body as Uint8Array }));
+    const request =
+      service === PROBE
+        ? rpc.request('probe', { message: first.number, to: first.to, options })
+        : rpc.request('request', { to: first.to, options, items: bodies }, buffersOf(bodies));
+    request.catch((error: unknown) => {
+      for (const entry of group) this.#fail(entry, error);
+    });
+  }
+
+  #cancel(entry: Entry, reason: unknown): void {
+    if (!this.#entries.has(entry.number)) return;
+    // Whether the worker still knew it makes no difference here.
+    if (entry.posted) this.#rpc?.request('cancelRequest', { message: entry.number }).catch(() => {});
+    this.#fail(entry, reason);
+  }
+
+  #late(entry: Entry): void {
+    this.#fail(
+      entry,
+      mixError('timeout', `The request did not leave within ${entry.timeoutMs / 1000} s.`, { phase: 'queue' }),
+    );
+  }
+
+  #fail(entry: Entry, error: unknown): void {
+    if (!this.#entries.has(entry.number)) return;
+    this.#remove(entry);
+    entry.reject(error);
+  }
+
+  #remove(entry: Entry): void {
+    this.#entries.delete(entry.number);
+    this.#bytes -= entry.bytes;
+    if (!entry.posted) this.#waiting = this.#waiting.filter((other) => other !== entry);
+    clearTimeout(entry.timer);
+    entry.signal?.removeEventListener('abort', entry.onAbort);
+  }
+}
+
+/** No service has this name: it is longer than one may be. */
+const PROBE = 'probe'.repeat(20);
+
+function isAlike(a: Entry, b: Entry): boolean {
+  return (
+    a.to === b.to &&
+    a.timeoutMs === b.timeoutMs &&
+    a.settings.service !== PROBE &&
+    JSON.stringify(a.settings) === JSON.stringify(b.settings)
+  );
+}
+
+/** Each buffer once: two bodies may share one. */
+const buffersOf = (items: { body: Uint8Array }[]) => [...new Set(items.map(({ body }) => body.buffer as ArrayBuffer))];
+
+function deferred<T>() {
+  let resolve!: (value: T) => void;
+  let reject!: (reason: unknown) => void;
+  const promise = new Promise<T>((yes, no) => {
+    resolve = yes;
+    reject = no;
+  });
+  return { promise, resolve, reject };
+}
+
+const requestsFullAdvice = 'Too many requests wait for their answers. Await some of them before asking more.';

@@ -1,0 +1,741 @@
+//! An engine with the exchange above it.
+
+use alloc::boxed::Box;
+use alloc::collections::VecDeque;
+use alloc::string::{String, ToString};
+use alloc::vec::Vec;
+
+use chacha20::ChaCha20Rng;
+use rand_core::{CryptoRng, SeedableRng};
+
+use super::envelope::{self, Envelope, Id, Kind, Opened, Refusal};
+use super::outbox::{self, Outbox};
+use super::peers::{self, Peers, Speaks};
+use super::receipts::{Promised, Receipts};
+use super::requests::{Answered, Question, Requests};
+use super::serving::Serving;
+use super::streams::Streams;
+use super::{Event, Receipt, RequestError, RequestHandle, RequestOptions, Sending, StreamId, StreamOptions};
+use crate::engine::{
+    self, Bound, Code, Config, Engine, FetchError, FetchId, Frame, Incoming, LinkId, MessageId, PacketFormat, Phase,
+    Recipient, Replies, Request, SendError, SendOptions, Sphinx, State,
+};
+use crate::identity::{Identity, Registration};
+use crate::limits;
+use crate::message::{Address, SenderTag};
+use crate::table::Table;
+use crate::time::Instant;
+
+/// One client.
+pub struct Client<P: PacketFormat = Sphinx> {
+    engine: Engine<P>,
+    outbox: Outbox,
+    peers: Peers,
+    receipts: Receipts,
+    requests: Requests,
+    serving: Serving,
+    streams: Streams,
+    /// Answers of ours on their way, by the numbers of their messages.
+    responses: Table<MessageId, RequestHandle>,
+    events: VecDeque<Event>,
+    /// The engine refused a message for lack of room; it says when there is some.
+    full: bool,
+    /// A caller was refused for lack of room in a table of ours, and is told when there is some.
+    wants_room: bool,
+    /// Since when the link is down.
+    down_since: Option<Instant>,
+    /// Envelopes of kinds and versions that are not known here.
+    unsupported: u64,
+}
+
+impl<P: PacketFormat> Client<P> {
+    /// As [`Engine::new`].
+    pub fn new(
+        config: Config,
+        identity: Identity,
+        registration: Option<Registration>,
+        mut rng: Box<dyn CryptoRng>,
+        now: Instant,
+    ) -> Self {
+        let own = ChaCha20Rng::from_rng(&mut *rng);
+        Self {
+            engine: Engine::new(config, identity, registration, rng, now),
+            outbox: Outbox::new(own),
+            peers: Peers::default(),
+            receipts: Receipts::new(),
+            requests: Requests::new(),
+            serving: Serving::default(),
+            streams: Streams::new(),
+            responses: Table::new(),
+            events: VecDeque::new(),
+            full: false,
+            wants_room: false,
+            down_since: Some(now),
+            unsupported: 0,
+        }
+    }
+
+    /// The engine, for everything that is no business of the exchange.
+    pub fn engine(&self) -> &Engine<P> {
+        &self.engine
+    }
+
+    /// The same, for its calls. What they lead to is met at the next poll.
+    pub fn engine_mut(&mut self) -> &mut Engine<P> {
+        &mut self.engine
+    }
+
+    // ── what the user wants ──────────────────────────────────────────────────────────────────────────────────────
+
+    /// Sends a message; see [`Engine::send`]. Whether it is to be receipted: an [`Event::Receipted`] or
+    /// [`Event::NotReceipted`] follows its delivery.
+    ///
+    /// # Errors
+    /// As [`Engine::send`].
+    pub fn send(
+        &mut self,
+        id: MessageId,
+        to: &Recipient,
+        body: &[u8],
+        sending: &Sending,
+        now: Instant,
+    ) -> Result<bool, SendError> {
+        let Sending { options, receipt } = sending;
+        if !self.wants_receipt(to, options, *receipt) {
+            // Bare bytes that look like an envelope would be taken for one.
+            if body.starts_with(&envelope::MAGIC) {
+                let wrapped = envelope::simple(Kind::Message, self.outbox.id(), body);
+                self.engine.send(id, to, &wrapped, options, now)?;
+            } else {
+                self.engine.send(id, to, body, options, now)?;
+            }
+            return Ok(false);
+        }
+        if body.len() > limits::MESSAGE_LEN_MAX {
+            return Err(SendError::TooLarge);
+        }
+        let envelope_id = self.outbox.id();
+        let bytes = self.receipts.wrap(envelope_id, body).inspect_err(|_| self.wants_room = true)?;
+        self.engine.send(id, to, &bytes, options, now)?;
+        let promised = Promised { id: envelope_id, to: to.clone(), bytes, options: *options };
+        self.receipts.expect(id, promised, now);
+        Ok(true)
+    }
+
+    /// Forgets a message, or its receipt that is still to come; see [`Engine::cancel`].
+    pub fn cancel(&mut self, id: MessageId, now: Instant) {
+        if let Some(copy) = self.receipts.forget(id) {
+            self.drop_own(copy, now);
+        }
+        self.engine.cancel(id, now);
+        self.made_room();
+    }
+
+    /// Asks a peer, small requests in one message. Each ends by itself: in [`Event::Response`] or
+    /// [`Event::RequestFailed`], with the caller's number.
+    ///
+    /// # Errors
+    /// For all of them, and none is asked then.
+    pub fn request(
+        &mut self,
+        items: Vec<(MessageId, Vec<u8>)>,
+        to: &Recipient,
+        options: &RequestOptions,
+        now: Instant,
+    ) -> Result<(), RequestError> {
+        self.ask(Question { kind: Kind::Request, items, to, options }, now)
+    }
+
+    /// Asks whether a peer speaks mixlet. Ends as a request does, with an empty answer.
+    ///
+    /// # Errors
+    /// As [`Self::request`].
+    pub fn probe(
+        &mut self,
+        id: MessageId,
+        to: &Recipient,
+        options: &RequestOptions,
+        now: Instant,
+    ) -> Result<(), RequestError> {
+        let items = Vec::from([(id, peers::FEATURES.to_be_bytes().to_vec())]);
+        self.ask(Question { kind: Kind::Probe, items, to, options }, now)
+    }
+
+    /// Forgets a request. An answer that comes all the same is told as late.
+    pub fn cancel_request(&mut self, id: MessageId, now: Instant) {
+        if let Some(carrier) = self.requests.cancel(id, now) {
+            self.drop_own(carrier, now);
+        }
+        self.made_room();
+    }
+
+    /// Requests for this service become [`Event::Request`]. False: there are too many services.
+    pub fn serve(&mut self, service: String) -> bool {
+        self.serving.serve(service)
+    }
+
+    /// They do not any more; those being handled can still be answered.
+    pub fn unserve(&mut self, service: &String) {
+        self.serving.unserve(service);
+    }
+
+    /// Answers a request; `None`: it could not be handled. An unknown handle is fine: the request was answered.
+    ///
+    /// # Errors
+    /// As [`Engine::send`]; the request can be answered again then.
+    pub fn respond(
+        &mut self,
+        handle: RequestHandle,
+        body: Option<&[u8]>,
+        options: &SendOptions,
+        now: Instant,
+    ) -> Result<(), SendError> {
+        let Some((to, bytes)) = self.serving.respond(handle, body) else { return Ok(()) };
+        if bytes.len() > limits::MESSAGE_LEN_MAX {
+            return Err(SendError::TooLarge);
+        }
+        let id = self.outbox.number();
+        self.engine.send(id, &to, &bytes, options, now)?;
+        self.responses.insert(id, handle);
+        self.serving.responded(handle, bytes);
+        Ok(())
+    }
+
+    /// Opens a stream. Ends in [`Event::StreamReady`] or [`Event::StreamFailed`].
+    ///
+    /// # Errors
+    /// As [`Self::request`].
+    pub fn open_stream(
+        &mut self,
+        id: StreamId,
+        to: &Recipient,
+        service: &str,
+        options: &StreamOptions,
+        now: Instant,
+    ) -> Result<(), RequestError> {
+        if !envelope::is_service(service) {
+            return Err(RequestError::ServiceTooLong);
+        }
+        if id.0 >= StreamId::INCOMING || self.streams.is_in_use(id) {
+            return Err(RequestError::Send(SendError::DuplicateId));
+        }
+        if self.engine.is_closing() {
+            return Err(RequestError::Send(SendError::Closed));
+        }
+        if !self.streams.has_room(options.window) {
+            return Err(RequestError::Send(SendError::QueueFull));
+        }
+        self.streams.open(&mut self.outbox, id, (to, service), options, now);
+        self.pump(now);
+        Ok(())
+    }
+
+    /// Streams for this service become [`Event::StreamOpened`]. False: there are too many services.
+    pub fn listen(&mut self, service: String, options: StreamOptions) -> bool {
+        self.streams.listen(service, options)
+    }
+
+    /// They do not any more; those that are open go on.
+    pub fn unlisten(&mut self, service: &String) {
+        self.streams.unlisten(service);
+    }
+
+    /// Writes to a stream. Whether there is room for more; if not, [`Event::StreamRoom`] follows. What is given is taken
+    /// in any case, so callers give little at a time.
+    pub fn write_stream(&mut self, id: StreamId, bytes: Vec<u8>, now: Instant) -> bool {
+        self.streams.write(&mut self.outbox, id, bytes, now)
+    }
+
+    /// Nothing more is written; the peer may go on.
+    pub fn end_stream(&mut self, id: StreamId, now: Instant) {
+        self.streams.end(&mut self.outbox, id, now);
+    }
+
+    /// The application has taken so many bytes, and the peer may send as many more.
+    pub fn read_stream(&mut self, id: StreamId, len: u64) {
+        self.streams.read(&mut self.outbox, id, len);
+    }
+
+    /// Ends a stream at once, in both directions. No event follows.
+    pub fn reset_stream(&mut self, id: StreamId, code: u32, reason: &str, now: Instant) {
+        let stopped = self.streams.reset(&mut self.outbox, id, code, reason, now);
+        self.drop_all(stopped, now);
+    }
+
+    /// What is known of a peer's client.
+    pub fn speaks(&self, peer: &Recipient) -> Option<Speaks> {
+        self.peers.get(peer)
+    }
+
+    /// Ends; see [`Engine::close`]. Requests fail.
+    pub fn close(&mut self, drain: bool, deadline: Instant, now: Instant) {
+        self.fail_requests(Code::Closed, now);
+        self.end_streams(now);
+        self.serving.forget_handled();
+        self.engine.close(drain, deadline, now);
+    }
+
+    // ── what happened ────────────────────────────────────────────────────────────────────────────────────────────
+
+    /// As [`Engine::handle_link_open`].
+    pub fn handle_link_open(&mut self, link: LinkId, now: Instant) {
+        self.engine.handle_link_open(link, now);
+    }
+
+    /// As [`Engine::handle_frame`].
+    pub fn handle_frame(&mut self, link: LinkId, frame: Incoming<'_>, now: Instant) {
+        self.engine.handle_frame(link, frame, now);
+    }
+
+    /// As [`Engine::handle_link_closed`].
+    pub fn handle_link_closed(&mut self, link: LinkId, now: Instant) {
+        self.engine.handle_link_closed(link, now);
+    }
+
+    /// As [`Engine::handle_fetched`].
+    pub fn handle_fetched(&mut self, id: FetchId, answer: Result<&[u8], FetchError>, now: Instant) {
+        self.engine.handle_fetched(id, answer, now);
+    }
+
+    /// The time of the last [`Self::poll_timeout`] has come.
+    pub fn handle_timeout(&mut self, now: Instant) {
+        if self.engine.poll_timeout().is_some_and(|due| due <= now) {
+            self.engine.handle_timeout(now);
+        }
+        // What the engine has heard comes before what is overdue.
+        self.pump(now);
+        self.serve_clocks(now);
+    }
+
+    // ── what to do next ──────────────────────────────────────────────────────────────────────────────────────────
+
+    /// As [`Engine::poll_transmit`].
+    pub fn poll_transmit(&mut self, now: Instant) -> Option<Frame> {
+        self.pump(now);
+        self.engine.poll_transmit(now)
+    }
+
+    /// As [`Engine::poll_request`].
+    pub fn poll_request(&mut self) -> Option<Request> {
+        self.engine.poll_request()
+    }
+
+    /// News for the user.
+    pub fn poll_event(&mut self, now: Instant) -> Option<Event> {
+        self.pump(now);
+        self.events.pop_front()
+    }
+
+    /// When [`Self::handle_timeout`] is to be called at the latest.
+    pub fn poll_timeout(&self) -> Option<Instant> {
+        let requests = self.requests.next_due();
+        // A receipt cannot come while the link is down.
+        let receipts = self.receipts.next_due().filter(|_| self.down_since.is_none());
+        let streams = self.streams.next_due().filter(|_| self.down_since.is_none());
+        [self.engine.poll_timeout(), requests, receipts, streams].into_iter().flatten().min()
+    }
+
+    /// What a stream is called on the wire, for tests that forge frames of it.
+    pub fn wire_id(&self, id: StreamId) -> Option<Id> {
+        self.streams.wire_id(id)
+    }
+
+    /// How full the tables of the exchange are; those of the engine are in [`Engine::bounds`].
+    pub fn bounds(&self) -> [Bound; 13] {
+        let bound = |name, len, limit| Bound { name, len, limit };
+        [
+            // Requests, receipts and what streams have under way are bounded by tables of their own.
+            bound("envelopes", self.outbox.len(), limits::ENVELOPES_WAITING_COUNT_MAX + limits::REQUESTS_COUNT_MAX),
+            bound("known peers", self.peers.count(), limits::KNOWN_PEERS_COUNT_MAX),
+            bound("receipts awaited", self.receipts.count(), limits::RECEIPTS_AWAITED_COUNT_MAX),
+            bound("bytes without receipt", self.receipts.bytes(), limits::RECEIPTS_AWAITED_LEN_MAX + ENVELOPES_LEN),
+            bound("ids seen", self.receipts.seen_count(), limits::SEEN_IDS_COUNT_MAX),
+            bound("requests", self.requests.count(), limits::REQUESTS_COUNT_MAX),
+            bound("bytes of requests", self.requests.bytes(), limits::REQUESTS_LEN_MAX),
+            bound("requests ended", self.requests.ended_count(), limits::ENDED_REQUESTS_COUNT_MAX),
+            bound("requests handled", self.serving.handled_count(), limits::SERVING_COUNT_MAX),
+            bound("requests served", self.serving.served_count(), limits::SERVED_COUNT_MAX),
+            bound("bytes of answers kept", self.serving.kept_len(), limits::SERVED_LEN_MAX),
+            bound("streams", self.streams.count(), limits::STREAMS_COUNT_MAX),
+            bound("windows of streams", self.streams.windows() as usize, limits::STREAM_WINDOWS_LEN_MAX as usize),
+        ]
+    }
+
+    /// What led to nothing here, by reason, in the order of the names.
+    pub fn dropped(&self) -> [(&'static str, u64); 8] {
+        [
+            ("answerRepeat", self.requests.repeats()),
+            ("answerStray", self.requests.stray() + self.receipts.stray),
+            ("envelopeUnsupported", self.unsupported),
+            ("messageRepeat", self.receipts.repeats),
+            ("requestRefused", self.serving.refused + self.outbox.dropped),
+            ("requestRepeat", self.serving.repeats),
+            ("streamRefused", self.streams.refused),
+            ("streamRepeat", self.streams.repeats),
+        ]
+    }
+
+    // ── inside ───────────────────────────────────────────────────────────────────────────────────────────────────
+
+    /// Takes what the engine has said and gives it what waits, until neither has anything for the other.
+    fn pump(&mut self, now: Instant) {
+        loop {
+            while let Some(event) = self.engine.poll_event() {
+                self.take(event, now);
+            }
+            if !self.feed(now) {
+                return;
+            }
+        }
+    }
+
+    /// Gives the engine what waits, as far as it has room. Whether anything came of it.
+    fn feed(&mut self, now: Instant) -> bool {
+        let mut any = false;
+        while !self.full
+            && let Some(outgoing) = self.outbox.pop()
+        {
+            match self.engine.send(outgoing.id, &outgoing.to, &outgoing.body, &outgoing.options, now) {
+                Ok(()) => any = true,
+                Err(SendError::QueueFull) => {
+                    self.full = true;
+                    self.outbox.put_back(outgoing);
+                }
+                Err(error) => self.own_undelivered(outgoing.id, error.code(), Phase::Queue, now),
+            }
+        }
+        any
+    }
+
+    fn take(&mut self, event: engine::Event, now: Instant) {
+        match event {
+            engine::Event::Delivered { id, round_trip, .. } => {
+                if outbox::is_own(id) {
+                    self.own_delivered(id, round_trip, now);
+                } else {
+                    self.receipts.delivered(id, round_trip, now);
+                    self.events.push_back(Event::Engine(event));
+                }
+            }
+            engine::Event::Undelivered { id, code, phase, .. } => {
+                if outbox::is_own(id) {
+                    self.own_undelivered(id, code, phase, now);
+                } else {
+                    self.receipts.undelivered(id, now);
+                    self.events.push_back(Event::Engine(event));
+                }
+            }
+            engine::Event::Sent { id } if outbox::is_own(id) => {}
+            engine::Event::Received { body, tag, over } => self.received(body, tag, over, now),
+            engine::Event::Room => {
+                self.full = false;
+                self.events.push_back(Event::Engine(event));
+            }
+            engine::Event::State { state, .. } => {
+                self.state_changed(state, now);
+                self.events.push_back(Event::Engine(event));
+            }
+            engine::Event::Failed { code, .. } => {
+                self.fail_requests(code, now);
+                self.end_streams(now);
+                self.events.push_back(Event::Engine(event));
+            }
+            event => self.events.push_back(Event::Engine(event)),
+        }
+    }
+
+    fn own_delivered(&mut self, id: MessageId, round_trip: core::time::Duration, now: Instant) {
+        if !self.requests.delivered(id, now)
+            && self.responses.remove(&id).is_none()
+            && !self.streams.message_ended(&mut self.outbox, id, Some(round_trip), now)
+        {
+            self.receipts.delivered(id, round_trip, now);
+        }
+    }
+
+    fn own_undelivered(&mut self, id: MessageId, code: Code, phase: Phase, now: Instant) {
+        if let Some(failed) = self.requests.undelivered(id, code, phase, now) {
+            for failed in failed {
+                self.events.push_back(failed.into());
+            }
+        } else if let Some(handle) = self.responses.remove(&id) {
+            self.events.push_back(Event::ResponseLost { handle, code });
+        } else if !self.streams.message_ended(&mut self.outbox, id, None, now) {
+            self.receipts.undelivered(id, now);
+        }
+        self.made_room();
+    }
+
+    // ── what arrives ─────────────────────────────────────────────────────────────────────────────────────────────
+
+    fn received(&mut self, body: Vec<u8>, tag: Option<SenderTag>, over: Option<Address>, now: Instant) {
+        let from = tag.map(Recipient::Tag).or(over.clone().map(Recipient::Address));
+        match envelope::open(&body) {
+            Opened::Bare => {
+                if let Some(from) = &from {
+                    self.heard(from, Speaks::Plain, now);
+                }
+                self.events.push_back(Event::Engine(engine::Event::Received { body, tag, over }));
+            }
+            Opened::Unknown { id, what } => {
+                self.unsupported += 1;
+                if let Some(from) = &from {
+                    self.outbox.answer(from, Kind::Unsupported, id, &what);
+                }
+            }
+            Opened::Envelope(envelope) => self.opened(&envelope, from, now),
+        }
+    }
+
+    fn opened(&mut self, envelope: &Envelope<'_>, from: Option<Recipient>, now: Instant) {
+        if envelope.kind == Kind::Message {
+            self.message(envelope, from, now);
+            return;
+        }
+        // Everything else is about somebody, and who cannot be known cannot be answered.
+        let Some(from) = from else {
+            self.unsupported += 1;
+            return;
+        };
+        let features = match envelope.kind {
+            Kind::Probe | Kind::Presence => envelope.body.first_chunk().map(|features| u32::from_be_bytes(*features)),
+            _ => None,
+        };
+        let features = features.or(match self.peers.get(&from) {
+            Some(Speaks::Mixlet { features }) => Some(features),
+            _ => None,
+        });
+        self.heard(&from, Speaks::Mixlet { features: features.unwrap_or(peers::FEATURES) }, now);
+        match envelope.kind {
+            Kind::Receipt => self.receipt(envelope.id, &from, now),
+            Kind::Request => self.asked(envelope, &from),
+            Kind::Pack => match envelope::unpack(envelope.body) {
+                Some(items) => items.iter().for_each(|item| self.asked(item, &from)),
+                None => self.unsupported += 1,
+            },
+            Kind::Probe => {
+                let features = peers::FEATURES.to_be_bytes();
+                self.outbox.answer(&from, Kind::Presence, envelope.id, &features);
+            }
+            Kind::Response => self.answered(envelope.id, Ok(envelope.body), from, now),
+            Kind::Presence => self.answered(envelope.id, Ok(&[]), from, now),
+            Kind::Failure => {
+                let is_missing = envelope.body.first() == Some(&(Refusal::NoHandler as u8));
+                let code = if is_missing { Code::NoHandler } else { Code::HandlerFailed };
+                self.refused(envelope.id, code, from, now);
+            }
+            Kind::Unsupported => self.refused(envelope.id, Code::PeerUnsupported, from, now),
+            Kind::Open => {
+                let events = &mut self.events;
+                self.streams.opened(&mut self.outbox, &mut |event| events.push_back(event), envelope, &from, now);
+            }
+            Kind::Accept | Kind::Data | Kind::Credit | Kind::Reset => {
+                let events = &mut self.events;
+                let push = &mut |event| events.push_back(event);
+                let stopped = self.streams.frame(&mut self.outbox, push, envelope, &from, now);
+                self.streams.made_room(&mut |event| events.push_back(event));
+                self.drop_all(stopped, now);
+            }
+            // Dealt with above.
+            Kind::Message => {}
+        }
+    }
+
+    /// A request or an opening that the peer does not take.
+    fn refused(&mut self, id: Id, code: Code, from: Recipient, now: Instant) {
+        let events = &mut self.events;
+        let stopped = self.streams.failed(&mut |event| events.push_back(event), id, code, &from, now);
+        self.drop_all(stopped, now);
+        self.answered(id, Err(code), from, now);
+    }
+
+    fn heard(&mut self, from: &Recipient, speaks: Speaks, now: Instant) {
+        if let Some(speaks) = self.peers.heard(from, speaks, now) {
+            self.events.push_back(Event::Peer { peer: from.clone(), speaks });
+        }
+    }
+
+    fn message(&mut self, envelope: &Envelope<'_>, from: Option<Recipient>, now: Instant) {
+        if let Some(from) = &from {
+            let features = match self.peers.get(from) {
+                Some(Speaks::Mixlet { features }) => features,
+                _ => peers::FEATURES,
+            };
+            self.heard(from, Speaks::Mixlet { features }, now);
+            // Also for one that came again: the first receipt may be lost.
+            if envelope.flags & envelope::WANTS_RECEIPT != 0 {
+                self.outbox.answer(from, Kind::Receipt, envelope.id, &[]);
+            }
+        }
+        if self.receipts.is_new(envelope.id, now) {
+            self.events.push_back(Event::Message { body: envelope.body.to_vec(), from });
+        }
+    }
+
+    fn receipt(&mut self, id: Id, from: &Recipient, now: Instant) {
+        let Some(received) = self.receipts.receipt(id, from, now) else { return };
+        let (message, round_trip) = (received.message, received.round_trip);
+        if let Some(copy) = received.copy {
+            self.drop_own(copy, now);
+        }
+        if !received.delivered {
+            // The acks are lost or late, and what they would say is known better now.
+            let retransmissions = self.engine.retransmissions(message);
+            self.engine.cancel(message, now);
+            let event = engine::Event::Delivered { id: message, round_trip, retransmissions };
+            self.events.push_back(Event::Engine(event));
+        }
+        self.events.push_back(Event::Receipted { id: message, round_trip });
+        self.made_room();
+    }
+
+    fn asked(&mut self, envelope: &Envelope<'_>, from: &Recipient) {
+        if let Some(handle) = self.serving.asked(&mut self.outbox, envelope.id, envelope.service, from) {
+            let (service, body) = (envelope.service.to_string(), envelope.body.to_vec());
+            self.events.push_back(Event::Request { handle, service, body, from: from.clone() });
+        }
+    }
+
+    fn answered(&mut self, id: Id, answer: Result<&[u8], Code>, from: Recipient, now: Instant) {
+        let carrier = self.requests.carrier(id);
+        match self.requests.answer(id, &from, now) {
+            Answered::InTime(caller) => {
+                // It has arrived, whatever its acks say.
+                if let Some(carrier) = self.requests.leave(id, carrier) {
+                    self.drop_own(carrier, now);
+                }
+                self.events.push_back(match answer {
+                    Ok(body) => Event::Response { id: caller, body: body.to_vec(), from },
+                    Err(code) => Event::RequestFailed { id: caller, code, phase: Phase::Peer },
+                });
+                self.made_room();
+            }
+            Answered::Late { caller, label, elapsed } => {
+                let body = answer.ok().map(<[u8]>::to_vec);
+                self.events.push_back(Event::Late { id: caller, label, elapsed, body, from });
+            }
+            Answered::Ignored => {}
+        }
+    }
+
+    // ── clocks and the link ──────────────────────────────────────────────────────────────────────────────────────
+
+    fn serve_clocks(&mut self, now: Instant) {
+        while let Some((failed, carrier)) = self.requests.overdue(|id| self.engine.phase(id), now) {
+            self.events.push_back(failed.into());
+            self.drop_carrier(carrier, now);
+        }
+        if self.down_since.is_none() {
+            let peers = &self.peers;
+            let is_known = |to: &Recipient| peers.has(to, peers::RECEIPTS);
+            let events = &mut self.events;
+            self.receipts.serve(&mut self.outbox, &mut |event| events.push_back(event), is_known, now);
+            let stopped = self.streams.serve(&mut self.outbox, &mut |event| events.push_back(event), now);
+            self.drop_all(stopped, now);
+        }
+        self.pump(now);
+    }
+
+    fn state_changed(&mut self, state: State, now: Instant) {
+        let up = matches!(state, State::Ready | State::Degraded);
+        match (self.down_since, up) {
+            (Some(since), true) => {
+                self.down_since = None;
+                self.receipts.shift(now.since(since));
+                self.streams.shift(now.since(since));
+                self.requests.link_back(&mut self.outbox);
+            }
+            (None, false) => {
+                self.down_since = Some(now);
+                for (failed, carrier) in self.requests.link_lost(now) {
+                    self.events.push_back(failed.into());
+                    self.drop_carrier(carrier, now);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn fail_requests(&mut self, code: Code, now: Instant) {
+        for (failed, carrier) in self.requests.fail_all(code, now) {
+            self.events.push_back(failed.into());
+            self.drop_carrier(carrier, now);
+        }
+    }
+
+    fn end_streams(&mut self, now: Instant) {
+        let events = &mut self.events;
+        let stopped = self.streams.end_all(&mut |event| events.push_back(event), now);
+        self.drop_all(stopped, now);
+    }
+
+    // ── helpers ──────────────────────────────────────────────────────────────────────────────────────────────────
+
+    fn ask(&mut self, question: Question<'_>, now: Instant) -> Result<(), RequestError> {
+        let Question { items, options, .. } = &question;
+        if !envelope::is_service(&options.service) {
+            return Err(RequestError::ServiceTooLong);
+        }
+        if options.label.len() > limits::LABEL_LEN_MAX {
+            return Err(RequestError::LabelTooLong);
+        }
+        let refuse = |error| Err(RequestError::Send(error));
+        let room = limits::MESSAGE_LEN_MAX - envelope::HEADER_LEN - limits::SERVICE_LEN_MAX;
+        if items.iter().any(|(_, body)| body.len() > room) {
+            return refuse(SendError::TooLarge);
+        }
+        if items.iter().any(|(id, _)| self.requests.is_asked(*id)) {
+            return refuse(SendError::DuplicateId);
+        }
+        if self.engine.is_closing() {
+            return refuse(SendError::Closed);
+        }
+        let len = items.iter().map(|(_, body)| body.len()).sum();
+        if !self.requests.has_room(items.len(), len) {
+            self.wants_room = true;
+            return refuse(SendError::QueueFull);
+        }
+        self.requests.ask(&mut self.outbox, question, now);
+        self.pump(now);
+        Ok(())
+    }
+
+    fn wants_receipt(&self, to: &Recipient, options: &SendOptions, receipt: Receipt) -> bool {
+        // Without reply blocks the peer could not send one.
+        let can = options.replies != Replies::Exactly(0) || matches!(to, Recipient::Tag(_));
+        match receipt {
+            Receipt::Auto => can && self.peers.has(to, peers::RECEIPTS),
+            Receipt::No => false,
+            Receipt::Yes => can,
+        }
+    }
+
+    /// Stops a message of our own making.
+    fn drop_own(&mut self, id: MessageId, now: Instant) {
+        if !self.outbox.cancel(id) {
+            self.engine.cancel(id, now);
+        }
+    }
+
+    fn drop_all(&mut self, ids: Vec<MessageId>, now: Instant) {
+        for id in ids {
+            self.drop_own(id, now);
+        }
+    }
+
+    fn drop_carrier(&mut self, carrier: Option<MessageId>, now: Instant) {
+        if let Some(carrier) = carrier {
+            self.drop_own(carrier, now);
+        }
+    }
+
+    /// Something has ended here, and a caller may wait for room in one of our tables.
+    fn made_room(&mut self) {
+        if core::mem::take(&mut self.wants_room) {
+            self.events.push_back(Event::Engine(engine::Event::Room));
+        }
+    }
+}
+
+/// What envelopes add to the bodies that are counted.
+const ENVELOPES_LEN: usize = limits::RECEIPTS_AWAITED_COUNT_MAX * envelope::HEADER_LEN;
