@@ -91,6 +91,8 @@ export class MixClient extends EventTarget {
   #statsTimer: ReturnType<typeof setInterval> | undefined;
   #traffic: Readonly<TrafficSettings>;
   #state: ClientState = 'idle';
+  /** What the worker said last, also while the page is frozen. */
+  #linkState: ClientState = 'ready';
   #address: MixAddress | null = null;
   #gateway: GatewayInfo | null = null;
   #attempt: Attempt | null = null;
@@ -398,13 +400,15 @@ export class MixClient extends EventTarget {
     attempt.succeed();
     globalThis.addEventListener?.('online', this.#onOnline);
     globalThis.addEventListener?.('pagehide', this.#onPageHide);
+    globalThis.document?.addEventListener('freeze', this.#onFreeze);
+    globalThis.document?.addEventListener('resume', this.#onResume);
     // Set while connecting: before the first message. It can only fail by the end of the session, which is told anyway.
     if (traffic !== this.#traffic) session.rpc.request('traffic', { traffic: this.#traffic }).catch(() => {});
     if (this.#listeners.has('retransmit') || this.#listeners.has('surbs')) this.#tellListening();
     this.#timeStats();
     this.#outgoing.attach(session.rpc);
     this.#exchange.attach(session.rpc);
-    this.#setState(attempt.reportedState ?? 'ready');
+    this.#setLinkState(attempt.reportedState ?? 'ready');
     return address;
   }
 
@@ -455,8 +459,11 @@ export class MixClient extends EventTarget {
     if (this.#session === session) this.#session = null;
     globalThis.removeEventListener?.('online', this.#onOnline);
     globalThis.removeEventListener?.('pagehide', this.#onPageHide);
+    globalThis.document?.removeEventListener('freeze', this.#onFreeze);
+    globalThis.document?.removeEventListener('resume', this.#onResume);
     this.#replyable.clear();
     clearInterval(this.#statsTimer);
+    this.#outgoing.setLinkUp(false);
     this.#outgoing.failAll(undelivered);
     this.#exchange.failAll(reason);
     this.#exchange.end();
@@ -516,6 +523,11 @@ export class MixClient extends EventTarget {
       case 'choose-gateway':
         if (this.#attempt) void this.#chooseGateway(this.#attempt, event.gateways);
         break;
+      case 'moved':
+        // Who named a gateway wants the one moved to from now on.
+        if (this.#options.gatewayId !== undefined) this.#options.gatewayId = event.gateway?.id;
+        this.#setGateway(event.address as MixAddress, event.gateway ?? undefined);
+        break;
       case 'topology':
         this.#emit('topology', topologyInfo(event.topology));
         break;
@@ -561,8 +573,15 @@ export class MixClient extends EventTarget {
     } else if (this.#session && this.#state !== 'closed') {
       if (state === 'closed') this.#collapse(this.#session, error ?? mixError('gateway-refused'));
       else if (state === this.#state && error) this.#emit('error', error);
-      else if (state !== 'idle') this.#setState(state === 'connecting' ? 'reconnecting' : state, error);
+      else if (state !== 'idle') this.#setLinkState(state === 'connecting' ? 'reconnecting' : state, error);
     }
+  }
+
+  /** What the worker says of the link; while the page is frozen it is for later. */
+  #setLinkState(state: ClientState, error?: MixError): void {
+    this.#linkState = state;
+    this.#outgoing.setLinkUp(state === 'ready' || state === 'degraded');
+    if (this.#state !== 'paused') this.#setState(state, error);
   }
 
   #onTrouble(error: MixError): void {
@@ -623,6 +642,15 @@ export class MixClient extends EventTarget {
   };
 
   readonly #onOnline = (): void => this.#session?.rpc.notify({ op: 'online' });
+
+  /** The browser stops the page, and its workers with it, until `resume`. */
+  readonly #onFreeze = (): void => {
+    if (this.#session && this.#state !== 'closed') this.#setState('paused');
+  };
+
+  readonly #onResume = (): void => {
+    if (this.#state === 'paused') this.#setState(this.#linkState);
+  };
 
   /** The page is being left: the socket is closed now, so that the gateway keeps what comes. */
   readonly #onPageHide = (): void => {

@@ -45,9 +45,10 @@ export const limits = /* @__PURE__ */ Object.freeze({
   statsEveryMs: 100,
   statsEventMs: 1_000,
   trafficTimeoutMs: 5_000,
-  /** `network.topology` and `network.gateways`; the latter with `measure`. */
+  /** `network.topology` and `network.gateways`; the latter with `measure`; `network.switchGateway`. */
   networkTimeoutMs: 5_000,
   measureTimeoutMs: 15_000,
+  switchTimeoutMs: 60_000,
   /** Gateways that are measured at once, how often each, and how long one may take to answer. */
   measuredAtOnce: 8,
   measurements: 3,

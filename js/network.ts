@@ -1,8 +1,9 @@
+import { mixError } from './errors.js';
 import { limits } from './limits.js';
 import { checkBoolean, checkCall, checkKeys } from './options.js';
 import type { GatewayData, TopologyData } from './protocol.js';
 import type { Rpc } from './rpc.js';
-import type { CallOptions, GatewayInfo, GatewaysOptions, NetworkView, TopologyInfo } from './types.js';
+import type { CallOptions, GatewayInfo, GatewaysOptions, MixAddress, NetworkView, TopologyInfo } from './types.js';
 import { bounded } from './wait.js';
 
 /** What `client.network` is. `line` gives the connection to the worker, or throws why there is none. */
@@ -36,6 +37,20 @@ export class Network implements NetworkView {
       return (await bounded(answer, { ...bounds, timeoutMs: patience })).map(gatewayInfo);
     } catch (error) {
       if (signal?.aborted) rpc.notify({ op: 'stop', call });
+      throw error;
+    }
+  }
+
+  async switchGateway(id: string, options: CallOptions = {}): Promise<MixAddress> {
+    const bounds = checkCall('network.switchGateway', options, limits.switchTimeoutMs);
+    if (typeof id !== 'string') throw mixError('config-invalid', 'switchGateway() takes the id of a gateway.');
+    const rpc = this.#line();
+    let answered = false;
+    const answer = rpc.request('switch', { gatewayId: id }).finally(() => (answered = true));
+    try {
+      return (await bounded(answer, bounds)).address as MixAddress;
+    } catch (error) {
+      if (!answered) rpc.notify({ op: 'stay' });
       throw error;
     }
   }

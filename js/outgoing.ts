@@ -20,6 +20,8 @@ interface Entry {
   /** The worker has been given it, body and all. */
   posted: boolean;
   watched: boolean;
+  /** The deadline it was given, until the worker has it. */
+  deadline: LinkTimer | null;
   /** Its delivery is followed by a receipt, or by the end of waiting for it. */
   receipt: boolean;
 }
@@ -47,6 +49,7 @@ export class Outgoing {
   #unanswered = 0;
   #next = 1;
   #rpc: Rpc | null = null;
+  #linkUp = false;
   #handedOver: Gate | null = null;
 
   constructor(listener: OutgoingListener) {
@@ -83,8 +86,14 @@ export class Outgoing {
       handedOver: false,
       posted: false,
       watched: false,
+      deadline: null,
       receipt: false,
     };
+    if (settings.timeoutMs) {
+      const late = () => this.#fail(entry, mixError('timeout', undefined, { phase: 'queue' }));
+      entry.deadline = new LinkTimer(settings.timeoutMs, late);
+      entry.deadline.run(this.#linkUp);
+    }
     this.#entries.set(number, entry);
     this.#waiting.add(entry);
     signal?.addEventListener('abort', entry.onAbort, { once: true });
@@ -96,6 +105,12 @@ export class Outgoing {
   attach(rpc: Rpc): void {
     this.#rpc = rpc;
     this.#handOver();
+  }
+
+  /** The link is up, or not any more: only then time passes for messages. */
+  setLinkUp(up: boolean): void {
+    this.#linkUp = up;
+    for (const entry of this.#waiting) entry.deadline?.run(up);
   }
 
   /** Fails everything; whoever called it has done away with the worker. */
@@ -186,6 +201,9 @@ export class Outgoing {
   #post(rpc: Rpc, entry: Entry, body: Uint8Array): void {
     const { number: message, to, watched } = entry;
     const options = { ...entry.settings, watched };
+    // What it has waited here does not count once more.
+    if (entry.deadline) options.timeoutMs = entry.deadline.stop();
+    entry.deadline = null;
     entry.posted = true;
     rpc.request('send', { message, to, body, options }, [body.buffer as ArrayBuffer]).then(
       ({ receipt }) => {
@@ -243,6 +261,7 @@ export class Outgoing {
   #remove(entry: Entry): void {
     this.#entries.delete(entry.number);
     this.#waiting.delete(entry);
+    entry.deadline?.stop();
     this.#release(entry);
     entry.signal?.removeEventListener('abort', entry.onAbort);
     this.#handOver();
@@ -266,5 +285,36 @@ export class Outgoing {
     if (this.#waiting.size > 0) return;
     this.#handedOver?.open();
     this.#handedOver = null;
+  }
+}
+
+/** A deadline that stands still while the link is down. */
+class LinkTimer {
+  #left: number;
+  #since = 0;
+  #timer: ReturnType<typeof setTimeout> | undefined;
+  readonly #late: () => void;
+
+  constructor(ms: number, late: () => void) {
+    this.#left = ms;
+    this.#late = late;
+  }
+
+  /** Goes on, or stands still. */
+  run(on: boolean): void {
+    this.stop();
+    if (!on) return;
+    this.#since = performance.now();
+    // What is longer than timers can be is looked at again by then.
+    const ms = Math.min(this.#left, limits.timeoutMs);
+    this.#timer = setTimeout(() => (this.stop() <= 1 ? this.#late() : this.run(true)), ms);
+  }
+
+  /** Stands still. Answers how many whole milliseconds are left, at least 1. */
+  stop(): number {
+    if (this.#timer !== undefined) this.#left -= performance.now() - this.#since;
+    clearTimeout(this.#timer);
+    this.#timer = undefined;
+    return Math.max(1, Math.ceil(this.#left));
   }
 }

@@ -171,6 +171,12 @@ export interface GatewaysRequest {
    */
   measure?: { call: number; timeoutMs: number };
 }
+/** Moves to another gateway, under another address. */
+export interface SwitchRequest {
+  id: number;
+  op: 'switch';
+  gatewayId: string;
+}
 export interface CloseRequest {
   id: number;
   op: 'close';
@@ -297,6 +303,7 @@ export type Request =
   | TrafficRequest
   | TopologyRequest
   | GatewaysRequest
+  | SwitchRequest
   | AskRequest
   | ProbeRequest
   | CancelRequestRequest
@@ -316,13 +323,17 @@ export interface ChooseNotice {
   op: 'choose';
   gatewayId: string | null;
 }
+/** Gives up a move to another gateway. One that is done stays done. No answer. */
+export interface StayNotice {
+  op: 'stay';
+}
 /** Stops a measurement, for `js/worker.ts` only. One that is over is fine. No answer. */
 export interface StopNotice {
   op: 'stop';
   call: number;
 }
 
-export type Notice = OnlineNotice | WatchNotice | ListenNotice | ChooseNotice | StopNotice;
+export type Notice = OnlineNotice | WatchNotice | ListenNotice | ChooseNotice | StayNotice | StopNotice;
 export type PageMessage = Request | Notice;
 export type Op = Request['op'];
 
@@ -354,6 +365,8 @@ export interface Answers {
   traffic: object;
   topology: TopologyData;
   gateways: GatewayData[];
+  /** When the new gateway has taken us in and what a reload needs is on disk. */
+  switch: { address: string; gateway?: GatewayData };
   /** When the link is closed and the store is flushed; what was not delivered has been reported before. */
   close: object;
 }
@@ -444,6 +457,8 @@ export type WorkerEvent =
   | { event: 'streamClosed'; stream: number; code: number; reason: string }
   /** Which gateway is to be registered with? `js/worker.ts` answers itself where the nearest is wanted. */
   | { event: 'choose-gateway'; gateways: GatewayData[] }
+  /** Another gateway is ours, and with it another address. */
+  | { event: 'moved'; address: string; gateway: GatewayData | null }
   /** Another topology is in use. */
   | { event: 'topology'; topology: TopologyData }
   /** Packets that crossed the link, at most ten times a second. `at`: Unix time in milliseconds. */

@@ -381,6 +381,13 @@ export interface NetworkView {
   topology(options?: CallOptions): Promise<TopologyInfo>;
   /** All gateways, also those that cannot be used from this page. */
   gateways(options?: GatewaysOptions): Promise<GatewayInfo[]>;
+  /**
+   * Moves to another gateway and resolves with the address there, which differs in its last part; the identity stays.
+   * Until then, and when it rejects, everything is as it was. Messages to the old address, and answers over reply blocks
+   * given out before, still arrive as long as the old gateway is listened to: until nothing has come from there for 30 s,
+   * and at most 5 minutes. What comes there later is lost. Default deadline 60 s.
+   */
+  switchGateway(id: string, options?: CallOptions): Promise<MixAddress>;
 }
 
 export interface GatewayChange {

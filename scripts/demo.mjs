@@ -8,20 +8,17 @@
 //   npm run demo -- --check               start, look whether everything answers, stop
 
 import { existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { get } from 'node:http';
 import { join, resolve } from 'node:path';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { buildDevnet, startDevnet } from './lib/devnet.mjs';
 import { ensure } from './lib/install.mjs';
 import { bold, Complaint, dim, duration, entry, say, stopwatch, tail } from './lib/output.mjs';
+import { answers, startPage } from './lib/page.mjs';
 import { cache, folder, logs } from './lib/paths.mjs';
-import { isFree, portNear } from './lib/ports.mjs';
-import { isStopping, run, start, stopAll, stopOnSignals } from './lib/processes.mjs';
+import { portNear } from './lib/ports.mjs';
+import { isStopping, run, stopAll, stopOnSignals } from './lib/processes.mjs';
 import { toolEnv, toolSets } from './lib/tools.mjs';
 
 const PAGE_PORT = 5173;
-/** How long Vite may take until it answers. */
-const PAGE_READY_MS = 60_000;
 
 await entry(async () => {
   stopOnSignals({ onSignal: () => say('\nstopping …'), onStopped: () => say('stopped'), exitCode: 0 });
@@ -48,7 +45,7 @@ async function demo(options) {
     log: join(folder(logs), 'demo-devnet.log'),
   });
   const port = options.port ?? (await keptPort(state));
-  const page = await startPage(port, devnet.info);
+  const page = await startPage(port, devnet.info.directory);
 
   const url = `http://127.0.0.1:${port}/`;
   say();
@@ -86,43 +83,6 @@ async function keptPort(state) {
   if (port !== wanted) say(`port ${wanted} is taken; the page is on ${port}`);
   writeFileSync(file, String(port));
   return port;
-}
-
-async function startPage(port, devnet) {
-  if (!(await isFree(port))) throw new Complaint(`Port ${port} is taken; give another one with --port.`);
-  const args = ['www', '--host', '127.0.0.1', '--port', String(port), '--strictPort', '--clearScreen', 'false'];
-  const log = join(folder(logs), 'demo-page.log');
-  const env = toolEnv({ VITE_MIXLET_DIRECTORY: devnet.directory });
-  // Vite ends when its standard input does.
-  const page = start('vite', args, { env, log, stdin: 'pipe' });
-  await Promise.race([
-    answers(`http://127.0.0.1:${port}/`, PAGE_READY_MS),
-    page.ended.then(() => {
-      throw new Complaint(`The page’s server did not start:\n${tail(readFileSync(log, 'utf8'), 40)}`);
-    }),
-  ]);
-  return page;
-}
-
-/** Waits until a URL answers with 200. */
-async function answers(url, withinMs) {
-  const elapsed = stopwatch();
-  let status = 0;
-  while (elapsed() < withinMs) {
-    status = await statusOf(url);
-    if (status === 200) return;
-    await sleep(100);
-  }
-  throw new Complaint(`${url} does not answer (last status ${status || 'none'}).`);
-}
-
-function statusOf(url) {
-  return new Promise((resolve) => {
-    get(url, { agent: false }, (response) => {
-      response.resume();
-      resolve(response.statusCode);
-    }).once('error', () => resolve(0));
-  });
 }
 
 function parse(args) {

@@ -293,6 +293,11 @@ pub const DAY_END_CLAIM: Duration = Duration::from_secs(1);
 /// Packets whose answer by the gateway is waited for; at the bound the oldest is taken to be answered.
 pub const UNANSWERED_COUNT_MAX: usize = 2_048;
 
+/// After a move to another gateway the old link is closed when nothing has come over it for this long.
+pub const LEAVING_QUIET_TIME: Duration = Duration::from_secs(30);
+/// After a move to another gateway the old link is closed at the latest.
+pub const LEAVING_TIME_MAX: Duration = Duration::from_secs(5 * 60);
+
 // ── topology ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
 /// Wait before the directory is asked again after a failure, doubled each time up to the refresh interval.

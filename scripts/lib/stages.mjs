@@ -78,7 +78,12 @@ export const stages = [
   script('js', 'tests, TypeScript', 'test:js'),
   script('js', 'package', 'test:package'),
 
-  tests('e2e', 'demo command', process.execPath, ['--test', '--test-reporter=tap', 'tests/demo/']),
+  tests('e2e', 'demo command', process.execPath, [
+    '--test',
+    '--test-concurrency=1',
+    '--test-reporter=tap',
+    'tests/demo/',
+  ]),
   script('e2e', 'end to end, Chromium', 'test:e2e', { minutes: 20 }),
   script('e2e', 'end to end, Firefox', 'test:e2e:firefox', { minutes: 20 }),
   script('nym', 'published Nym client', 'test:nym'),

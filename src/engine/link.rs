@@ -84,6 +84,20 @@ pub(super) enum LinkState {
     Up { id: LinkId },
 }
 
+impl LinkState {
+    pub(super) fn id(&self) -> Option<LinkId> {
+        match self {
+            Self::Closed | Self::Backoff { .. } => None,
+            Self::Opening { id, .. }
+            | Self::Negotiating { id, .. }
+            | Self::Registering { id, .. }
+            | Self::LoggingIn { id, .. }
+            | Self::Claiming { id, .. }
+            | Self::Up { id } => Some(*id),
+        }
+    }
+}
+
 /// What was agreed with the gateway; the key is in the registration.
 #[derive(Clone, Copy)]
 pub(super) struct Session {
@@ -116,15 +130,24 @@ impl Link {
     }
 
     pub(super) fn id(&self) -> Option<LinkId> {
-        match &self.state {
-            LinkState::Closed | LinkState::Backoff { .. } => None,
-            LinkState::Opening { id, .. }
-            | LinkState::Negotiating { id, .. }
-            | LinkState::Registering { id, .. }
-            | LinkState::LoggingIn { id, .. }
-            | LinkState::Claiming { id, .. }
-            | LinkState::Up { id } => Some(*id),
-        }
+        self.state.id()
+    }
+
+    /// The name of the next link.
+    pub(super) fn draw_id(&mut self) -> LinkId {
+        let id = LinkId(self.next_id);
+        self.next_id += 1;
+        id
+    }
+
+    /// Another link takes its place, to another gateway and up already. Answers the state of the one before.
+    pub(super) fn moved(&mut self, id: LinkId, url: String, gateway: GatewayId, now: Instant) -> LinkState {
+        self.url = url;
+        self.tried = Some(gateway);
+        self.phase = Phase::Network;
+        (self.failures, self.told, self.registered_now, self.degraded) = (0, None, false, false);
+        (self.heard, self.up_since) = (now, now);
+        core::mem::replace(&mut self.state, LinkState::Up { id })
     }
 
     pub(super) fn url(&self) -> &str {
@@ -169,6 +192,9 @@ impl<P: PacketFormat> Engine<P> {
     // ── what happened ────────────────────────────────────────────────────────────────────────────────────────────
 
     pub(super) fn link_opened(&mut self, link: LinkId, now: Instant) {
+        if self.is_second_link(link) {
+            return self.second_link_opened(link, now);
+        }
         let LinkState::Opening { id, gateway, .. } = self.link.state else { return };
         if id != link {
             return;
@@ -181,17 +207,19 @@ impl<P: PacketFormat> Engine<P> {
     pub(super) fn link_closed(&mut self, link: LinkId, now: Instant) {
         if self.link.id() == Some(link) {
             self.lose_link(Code::GatewayRefused, now);
+        } else if self.is_second_link(link) {
+            self.second_link_closed(link);
         }
     }
 
     pub(super) fn link_frame(&mut self, link: LinkId, frame: Incoming<'_>, now: Instant) {
+        if self.is_second_link(link) {
+            return self.second_link_frame(link, frame, now);
+        }
         if self.link.id() != Some(link) {
             return;
         }
-        let len = match frame {
-            Incoming::Binary(bytes) => bytes.len(),
-            Incoming::Text(text) => text.len(),
-        };
+        let len = frame.len();
         self.stats.bytes_in += len as u64;
         if len > limits::FRAME_LEN_MAX {
             self.stats.dropped.frame += 1;
@@ -400,8 +428,7 @@ impl<P: PacketFormat> Engine<P> {
 
     fn open_link(&mut self, now: Instant) {
         let Some((gateway, url)) = self.next_gateway() else { return };
-        let id = LinkId(self.link.next_id);
-        self.link.next_id += 1;
+        let id = self.link.draw_id();
         self.link.url.clone_from(&url);
         self.link.tried = Some(gateway);
         self.link_progress(Phase::Gateway);
@@ -533,7 +560,7 @@ impl<P: PacketFormat> Engine<P> {
     }
 
     /// The clocks of acks and messages go on. What left just before the link broke goes again soon.
-    fn thaw(&mut self, now: Instant) {
+    pub(super) fn thaw(&mut self, now: Instant) {
         let Some(since) = self.frozen_since.take() else { return };
         self.paused(now.since(since));
         if self.link.lost_at.take().is_some() {
@@ -558,7 +585,7 @@ impl<P: PacketFormat> Engine<P> {
         self.controls.push_back((link, text.to_text()));
     }
 
-    fn save_registration(&mut self, registration: Registration) {
+    pub(super) fn save_registration(&mut self, registration: Registration) {
         self.requests.push_back(Request::Save { record: Record::Registration, bytes: registration.to_bytes() });
         self.registration = Some(registration);
     }
@@ -575,7 +602,7 @@ impl<P: PacketFormat> Engine<P> {
         if self.link.clock_offset < 0 { ours.saturating_sub(offset) } else { ours + offset }
     }
 
-    fn gateway_unix(&self, now: Instant) -> u64 {
+    pub(super) fn gateway_unix(&self, now: Instant) -> u64 {
         self.gateway_time(now).as_secs()
     }
 }

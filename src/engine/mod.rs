@@ -12,7 +12,7 @@
 //! 6. Same config, same generator, same calls: same outputs.
 //! 7. Size, number and time of the frames that leave depend on the traffic settings and the clock, never on whether
 //!    the user has something to say.
-//! 8. Frames and closures of an older link change nothing.
+//! 8. Frames and closures of a link that was closed change nothing.
 
 mod bandwidth;
 mod bounds;
@@ -23,6 +23,7 @@ mod forge;
 mod format;
 mod inbound;
 mod link;
+mod moving;
 mod network;
 mod outbound;
 mod output;
@@ -48,7 +49,7 @@ pub use config::{Config, ConfigError, Reconnect, Traffic};
 pub use format::{PacketFormat, Sphinx};
 pub use output::{
     Code, Event, FetchError, FetchId, Frame, Incoming, LinkId, Listening, MessageId, Outgoing, Overflow, Packet,
-    PacketKind, Phase, Priority, Recipient, Record, Replies, Request, SendError, SendOptions, State,
+    PacketKind, Phase, Priority, Recipient, Record, Replies, Request, SendError, SendOptions, State, SwitchError,
 };
 pub use stats::{Dropped, ReceivedCount, Sent, Stats};
 
@@ -81,6 +82,9 @@ pub struct Engine<P: PacketFormat = Sphinx> {
     // where the client stands
     state: State,
     link: Link,
+    /// The gateway we move to, and the link that was left.
+    moving: Option<Box<moving::Moving>>,
+    leaving: Option<moving::Leaving>,
     /// What was agreed with the gateway, while the link is up.
     session: Option<Session>,
     /// Our address, once there is one.
@@ -157,6 +161,8 @@ impl<P: PacketFormat> Engine<P> {
             rng,
             state: State::Idle,
             link: Link::new(),
+            moving: None,
+            leaving: None,
             session: None,
             own,
             topology: None,
@@ -357,6 +363,7 @@ impl<P: PacketFormat> Engine<P> {
             return;
         }
         self.link_timeout(now);
+        self.move_timeout(now);
         self.serve_slots(now);
         self.miss_acks(now);
         self.expire(now);
@@ -420,6 +427,7 @@ impl<P: PacketFormat> Engine<P> {
             self.outbound.next_message_deadline().filter(|_| up),
             peers,
             self.link.next_timeout(self.silence()),
+            self.next_move(),
             self.directory.due(),
             self.reassembler.next_deadline().filter(|_| up),
             self.replies.next_sweep(),

@@ -64,6 +64,15 @@ pub enum Incoming<'a> {
     Text(&'a str),
 }
 
+impl Incoming<'_> {
+    pub(super) fn len(&self) -> usize {
+        match self {
+            Self::Binary(bytes) => bytes.len(),
+            Self::Text(text) => text.len(),
+        }
+    }
+}
+
 /// The complete list of what the engine cannot do itself.
 pub enum Request {
     /// Close the link; closing an unknown one is fine.
@@ -160,6 +169,18 @@ pub enum Event {
     /// A new client is to have a gateway, and [`Config::ask_for_gateway`](super::Config::ask_for_gateway) was set. Waits
     /// for [`Engine::choose_gateway`](super::Engine::choose_gateway).
     GatewayWanted,
+    /// Another gateway is ours, and with it another address.
+    Moved {
+        /// Where others reach this client now. For a while it still gets what comes for the old address.
+        address: Address,
+    },
+    /// Moving to another gateway has failed; everything is as it was.
+    MoveFailed {
+        /// Why.
+        code: Code,
+        /// How far it had come.
+        phase: Phase,
+    },
     /// Something was dropped for lack of room.
     Overflow {
         /// What was full.
@@ -458,6 +479,36 @@ impl SendError {
             Self::NoSurbs => Code::NoSurbs,
             Self::QueueFull => Code::QueueFull,
             Self::TooLarge => Code::TooLarge,
+        }
+    }
+}
+
+/// Why moving to a gateway cannot begin.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum SwitchError {
+    /// It offers only plain links, and the page is a secure one.
+    #[error("the gateway offers only plain links")]
+    MixedContent,
+    /// Another move is under way.
+    #[error("another move is under way")]
+    Moving,
+    /// It is not in the topology, or offers no link.
+    #[error("the gateway is not on offer")]
+    NoGateway,
+    /// There is no gateway to move from.
+    #[error("the client is not connected")]
+    NotConnected,
+}
+
+impl SwitchError {
+    /// The code users see.
+    pub const fn code(self) -> Code {
+        match self {
+            Self::MixedContent => Code::MixedContent,
+            Self::Moving => Code::ConfigInvalid,
+            Self::NoGateway => Code::NoGateway,
+            Self::NotConnected => Code::NotConnected,
         }
     }
 }

@@ -128,7 +128,8 @@ impl<P: PacketFormat> Engine<P> {
             self.link.lost_at = Some(now);
         }
         self.pacing.stop();
-        self.controls.clear();
+        let moving = self.moving.as_ref().map(|moving| moving.id());
+        self.controls.retain(|(link, _)| Some(*link) == moving);
         self.drop_ahead();
     }
 
@@ -181,6 +182,7 @@ impl<P: PacketFormat> Engine<P> {
             self.requests.push_back(Request::CloseLink { link });
         }
         self.let_go(self.now);
+        self.shut_second_links();
         self.link.state = LinkState::Closed;
         self.link.gateway_failures = 0;
         self.link.refused.clear();

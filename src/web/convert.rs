@@ -15,7 +15,7 @@ use wasm_bindgen::{JsCast, JsValue};
 use super::convert_exchange::Call;
 use crate::engine::{
     Code, Config, Event, Listening, MessageId, Overflow, Packet, Phase, Priority, Recipient, Reconnect, Replies,
-    SendError, SendOptions, Stats, Traffic,
+    SendError, SendOptions, Stats, SwitchError, Traffic,
 };
 use crate::exchange::{Receipt, Sending};
 use crate::json::{self, Value};
@@ -87,6 +87,15 @@ pub enum Command {
     Stats {
         /// To answer to.
         id: RequestId,
+    },
+    /// Give up a move to another gateway.
+    Stay,
+    /// Move to another gateway.
+    Switch {
+        /// To answer to.
+        id: RequestId,
+        /// Which.
+        gateway: GatewayId,
     },
     /// Describe the topology.
     Topology {
@@ -180,6 +189,7 @@ impl Command {
             "choose" => Some(choose()),
             "listen" => Some(listen()),
             "online" => Some(Ok(Self::Online)),
+            "stay" => Some(Ok(Self::Stay)),
             "watch" => Some(watch()),
             _ => None,
         }
@@ -197,6 +207,7 @@ impl Command {
             "open" => Self::Open { id, options: OpenOptions::from_js(&field(message, "options")?)? },
             "send" => Self::Send { id, outgoing: Outgoing::from_js(message)? },
             "stats" => Self::Stats { id },
+            "switch" => Self::Switch { id, gateway: gateway_id(message, "gatewayId")? },
             "topology" => Self::Topology { id },
             "traffic" => Self::Traffic { id, traffic: traffic(&field(message, "traffic")?)? },
             _ => match Call::from_js(op, message)? {
@@ -209,7 +220,7 @@ impl Command {
     /// The request to answer, if it wants an answer.
     pub fn id(&self) -> Option<RequestId> {
         match self {
-            Self::Choose { .. } | Self::Listen { .. } | Self::Online | Self::Watch { .. } => None,
+            Self::Choose { .. } | Self::Listen { .. } | Self::Online | Self::Stay | Self::Watch { .. } => None,
             Self::Cancel { id, .. }
             | Self::Close { id, .. }
             | Self::Exchange { id, .. }
@@ -217,6 +228,7 @@ impl Command {
             | Self::Open { id, .. }
             | Self::Send { id, .. }
             | Self::Stats { id }
+            | Self::Switch { id, .. }
             | Self::Topology { id }
             | Self::Traffic { id, .. } => Some(*id),
         }
@@ -369,6 +381,15 @@ impl From<SendError> for Failure {
     }
 }
 
+impl From<SwitchError> for Failure {
+    fn from(error: SwitchError) -> Self {
+        match error.code() {
+            Code::ConfigInvalid => invalid("another switchGateway() is under way. Await it first.".to_owned()),
+            code => Self::new(code),
+        }
+    }
+}
+
 /// Where answers and events go: the function that JavaScript gave us.
 pub struct Post(Function);
 
@@ -413,7 +434,13 @@ impl Post {
         let count = |name: &'static str, count: u32| (name, Value::Unsigned(count.into()));
         match event {
             // What the driver answers, or knows more of.
-            Event::Closed | Event::Failed { .. } | Event::GatewayWanted | Event::Ready { .. } | Event::Topology => {}
+            Event::Closed
+            | Event::Moved { .. }
+            | Event::MoveFailed { .. }
+            | Event::Failed { .. }
+            | Event::GatewayWanted
+            | Event::Ready { .. }
+            | Event::Topology => {}
             Event::Delivered { id, round_trip, retransmissions } => self.plain(
                 "delivered",
                 &[message(id), ("roundTripMs", millis(round_trip)), count("retransmissions", retransmissions)],
@@ -476,6 +503,13 @@ impl Post {
     /// Asks which gateway to register with.
     pub fn gateway_wanted(&self, topology: &Topology, secure_page: bool) {
         self.plain("choose-gateway", &[("gateways", Value::Json(&gateways_json(topology, secure_page)))]);
+    }
+
+    /// Tells that another gateway is ours.
+    pub fn moved(&self, address: &Address, gateway: Option<(&GatewayNode, &str)>) {
+        let address = address.to_string();
+        let gateway = gateway.map_or_else(|| "null".to_owned(), |(node, url)| used(node, url));
+        self.plain("moved", &[("address", Value::Text(&address)), ("gateway", Value::Json(&gateway))]);
     }
 
     /// Tells which topology is in use.
@@ -832,7 +866,7 @@ pub fn invalid(text: String) -> Failure {
 }
 
 const GATEWAY_ID_ADVICE: &str =
-    "gateway.id is not the identity of a gateway. Copy the whole of it, or leave it out for a random gateway.";
+    "this is not the identity of a gateway. Copy the whole of it, or leave gateway.id out for a random one.";
 
 /// What the browser makes of JSON that we wrote.
 pub(super) fn to_js(json: &str) -> JsValue {

@@ -32,7 +32,7 @@ use super::writer::Writer;
 use crate::engine::{self, Code, FetchError, FetchId, Incoming, LinkId, Request, SendError};
 use crate::exchange::{Client, Event, RequestError};
 use crate::limits;
-use crate::message::Address;
+use crate::message::{Address, GatewayId};
 use crate::time::{Duration, Instant};
 
 /// Serves one client from the first command to the last: until `commands` ends. `make_socket` is for [`Socket::open`].
@@ -62,7 +62,9 @@ struct Driver {
     clock: Clock,
     client: Client,
     make_socket: Option<Function>,
-    socket: Option<Socket>,
+    /// One, and up to two more while the client moves to another gateway. Dismissed ones are dropped when the next is
+    /// opened.
+    sockets: Vec<Socket>,
     chores: FuturesUnordered<LocalBoxFuture<'static, Chore>>,
     writer: Writer,
     /// Sends the engine had no room for.
@@ -72,6 +74,9 @@ struct Driver {
     alarm_at: Option<Instant>,
     /// The `open` that is not answered yet.
     opening: Option<RequestId>,
+    /// The `switch` that is not answered yet, and whether the move is done.
+    switching: Option<RequestId>,
+    moved: bool,
     /// Our address, once the link is up.
     address: Option<Address>,
     closing: Option<Closing>,
@@ -121,13 +126,15 @@ impl Driver {
             clock,
             client,
             make_socket: None,
-            socket: None,
+            sockets: Vec::new(),
             chores: FuturesUnordered::new(),
             writer: Writer::new(store.map(Rc::new)),
             waiting: Waiting::default(),
             alarm: Alarm::new(),
             alarm_at: None,
             opening: Some(opening),
+            switching: None,
+            moved: false,
             address: None,
             closing: None,
             ended: false,
@@ -180,7 +187,7 @@ impl Driver {
             Input::Socket(link, event) => match event {
                 SocketEvent::Binary(bytes) => self.client.handle_frame(link, Incoming::Binary(&bytes), now),
                 SocketEvent::Closed => {
-                    self.socket = None;
+                    self.sockets.retain(|socket| socket.link() != link);
                     self.client.handle_link_closed(link, now);
                 }
                 SocketEvent::Opened => self.client.handle_link_open(link, now),
@@ -227,6 +234,13 @@ impl Driver {
                     self.post.answer(id, Err(Failure::new(Code::QueueFull)));
                 }
             }
+            Command::Stay => {
+                self.client.engine_mut().stay(now);
+                if let Some(id) = self.switching.take_if(|_| !self.moved) {
+                    self.post.answer(id, Err(Failure::new(Code::Timeout)));
+                }
+            }
+            Command::Switch { id, gateway } => self.switch(id, gateway, now),
             Command::Stats { id } => {
                 self.answer(id, Some(convert::stats(&self.client.engine().stats(now), &self.client.dropped())))
             }
@@ -318,6 +332,17 @@ impl Driver {
         None
     }
 
+    /// Begins to move to another gateway. Answered when it is done, or cannot be.
+    fn switch(&mut self, id: RequestId, gateway: GatewayId, now: Instant) {
+        match self.client.engine_mut().switch_gateway(gateway, now) {
+            Ok(begun) => {
+                self.switching = Some(id);
+                self.moved = !begun;
+            }
+            Err(error) => self.post.answer(id, Err(Failure::from(error))),
+        }
+    }
+
     fn close(&mut self, id: RequestId, drain: bool, timeout: Option<Duration>, now: Instant) {
         let deadline = timeout.map_or(Instant::from_micros(u64::MAX), |timeout| now + timeout);
         match &mut self.closing {
@@ -369,15 +394,19 @@ impl Driver {
                 break;
             }
         }
-        self.answer_open();
+        self.answer_written();
     }
 
     /// Frames leave while the browser holds few of them; the others stay in the engine, which is bounded.
     fn transmit(&mut self) {
-        let Some(socket) = &self.socket else { return };
-        while socket.has_room() {
+        loop {
+            // Over the other links only control frames leave, which are few.
+            let link = self.client.engine().link();
+            if self.sockets.iter().any(|socket| Some(socket.link()) == link && socket.is_full()) {
+                return;
+            }
             let Some(frame) = self.client.poll_transmit(self.clock.now()) else { return };
-            if frame.link == socket.link() {
+            if let Some(socket) = self.sockets.iter().find(|socket| socket.link() == frame.link) {
                 socket.write(&frame.data);
             }
         }
@@ -387,9 +416,7 @@ impl Driver {
     fn start(&mut self, request: Request) {
         match request {
             Request::CloseLink { link } => {
-                if let Some(socket) = self.socket.as_ref().filter(|socket| socket.link() == link) {
-                    socket.close();
-                }
+                self.sockets.iter_mut().filter(|socket| socket.link() == link).for_each(Socket::dismiss);
             }
             Request::Fetch { id, url } => {
                 let chore = async move { Chore::Fetched(id, fetch(&url).await) };
@@ -397,9 +424,10 @@ impl Driver {
             }
             Request::Forget { record } => self.writer.forget(record),
             Request::OpenLink { link, url } => {
-                self.socket = Socket::open(link, &url, self.make_socket.as_ref());
-                if self.socket.is_none() {
-                    self.chores.push(ready(Chore::NotOpened(link)).boxed_local());
+                self.sockets.retain(|socket| !socket.is_dismissed());
+                match Socket::open(link, &url, self.make_socket.as_ref()) {
+                    Some(socket) => self.sockets.push(socket),
+                    None => self.chores.push(ready(Chore::NotOpened(link)).boxed_local()),
                 }
             }
             Request::Save { record, bytes } => self.writer.save(record, bytes),
@@ -420,6 +448,16 @@ impl Driver {
             Event::Engine(engine::Event::GatewayWanted) => {
                 if let Some(topology) = self.client.engine().topology() {
                     self.post.gateway_wanted(topology, self.secure_page);
+                }
+            }
+            Event::Engine(engine::Event::Moved { address }) => {
+                self.post.moved(&address, self.client.engine().gateway());
+                self.address = Some(address);
+                self.moved = true;
+            }
+            Event::Engine(engine::Event::MoveFailed { code, phase }) => {
+                if let Some(id) = self.switching.take() {
+                    self.post.answer(id, Err(Failure::new(code).during(phase)));
                 }
             }
             Event::Engine(engine::Event::Packets { packets }) => {
@@ -456,12 +494,11 @@ impl Driver {
         true
     }
 
-    /// `open` is answered when the link is up and what a reload needs is on disk.
-    fn answer_open(&mut self) {
-        if self.writer.is_idle()
-            && let Some(address) = &self.address
-            && let Some(id) = self.opening.take()
-        {
+    /// `open` and `switch` are answered when the link is up and what a reload needs is on disk.
+    fn answer_written(&mut self) {
+        let Some(address) = self.address.as_ref().filter(|_| self.writer.is_idle()) else { return };
+        let switched = self.switching.take_if(|_| self.moved);
+        for id in self.opening.take().into_iter().chain(switched) {
             self.post.answer(id, Ok(convert::opened(address, self.client.engine().gateway())));
         }
     }
@@ -483,13 +520,16 @@ impl Driver {
 
     fn poll_source(&mut self, source: usize, context: &mut Context<'_>) -> Poll<Input> {
         match source {
-            0 => match &mut self.socket {
-                Some(socket) => {
-                    let link = socket.link();
-                    socket.poll_event(context).map(|event| Input::Socket(link, event))
+            0 => {
+                let first = self.turn % self.sockets.len().max(1);
+                let (before, after) = self.sockets.split_at_mut(first);
+                for socket in after.iter_mut().chain(before) {
+                    if let Poll::Ready(event) = socket.poll_event(context) {
+                        return Poll::Ready(Input::Socket(socket.link(), event));
+                    }
                 }
-                None => Poll::Pending,
-            },
+                Poll::Pending
+            }
             1 => match self.alarm_at {
                 Some(at) => self.alarm.poll(context).map(|()| {
                     self.alarm_at = None;
@@ -514,7 +554,7 @@ impl Driver {
         let now = self.clock.now();
         // Looking at the clock now and then notices a suspension.
         let mut at = now + Duration::from_millis(LOOK_MS);
-        if self.socket.as_ref().is_some_and(Socket::is_full) {
+        if self.sockets.iter().any(Socket::is_full) {
             // The browser does not say when it has written.
             at = now + Duration::from_millis(BUFFER_MS);
         }
@@ -533,7 +573,7 @@ impl Driver {
 
     /// Waits until records are written and the link is closed, then answers whoever asked to close.
     async fn finish(&mut self) {
-        if let Some(id) = self.opening.take() {
+        for id in self.opening.take().into_iter().chain(self.switching.take()) {
             self.post.answer(id, Err(Failure::new(Code::Closed)));
         }
         for id in self.waiting.take_all() {
@@ -548,18 +588,21 @@ impl Driver {
             if self.writer.is_idle() { Poll::Ready(()) } else { Poll::Pending }
         });
         select(pin!(flushed), TimeoutFuture::new(FLUSH_MS)).await;
-        if let Some(mut socket) = self.socket.take() {
-            socket.close();
-            let closed = poll_fn(|context| {
-                while let Poll::Ready(event) = socket.poll_event(context) {
-                    if event == SocketEvent::Closed {
-                        return Poll::Ready(());
+        self.sockets.iter_mut().for_each(Socket::dismiss);
+        let closed = poll_fn(|context| {
+            self.sockets.retain_mut(|socket| {
+                loop {
+                    match socket.poll_event(context) {
+                        Poll::Ready(SocketEvent::Closed) => return false,
+                        Poll::Ready(_) => {}
+                        Poll::Pending => return true,
                     }
                 }
-                Poll::Pending
             });
-            select(pin!(closed), TimeoutFuture::new(UNLINK_MS)).await;
-        }
+            if self.sockets.is_empty() { Poll::Ready(()) } else { Poll::Pending }
+        });
+        select(pin!(closed), TimeoutFuture::new(UNLINK_MS)).await;
+        self.sockets.clear();
         // Closes the database, so that whoever is told that we are closed finds it free.
         self.writer.close();
         for id in self.closing.take().map(|closing| closing.ids).unwrap_or_default() {

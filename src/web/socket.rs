@@ -28,6 +28,8 @@ pub struct Socket {
     /// Made by JavaScript's own means, so it may not copy what it is given to write.
     is_foreign: bool,
     phase: Phase,
+    /// Nobody wants it any more.
+    dismissed: bool,
 }
 
 /// What the browser has told and nobody has asked for yet.
@@ -78,7 +80,7 @@ impl Socket {
         for kind in ["open", "message", "error", "close"] {
             raw.add_event_listener_with_callback(kind, &listener).ok()?;
         }
-        Some(Self { link, raw, heard, is_foreign: make.is_some(), phase: Phase::Connecting })
+        Some(Self { link, raw, heard, is_foreign: make.is_some(), phase: Phase::Connecting, dismissed: false })
     }
 
     /// The link this socket carries.
@@ -146,6 +148,17 @@ impl Socket {
         self.phase = Phase::Closed;
         self.close();
         Poll::Ready(SocketEvent::Closed)
+    }
+
+    /// Starts to close as one that nobody wants any more.
+    pub fn dismiss(&mut self) {
+        self.dismissed = true;
+        self.close();
+    }
+
+    /// Whether nobody wants it any more.
+    pub fn is_dismissed(&self) -> bool {
+        self.dismissed
     }
 
     /// Starts to close, after what was written; [`SocketEvent::Closed`] follows.

@@ -2,7 +2,19 @@ import { beforeEach, describe, expect, test, vi } from 'vitest';
 import type { MixError } from '../../js/errors.js';
 import type { ClientState } from '../../js/protocol.js';
 import type { Fake } from './fake.js';
-import { address, connected, failure, newClient, open, started, stateOf, stats, stubBrowser } from './fake.js';
+import {
+  address,
+  connected,
+  failure,
+  gateway,
+  heard,
+  newClient,
+  open,
+  started,
+  stateOf,
+  stats,
+  stubBrowser,
+} from './fake.js';
 
 /** Brings a fresh client into each state. */
 const states: Record<ClientState, () => Promise<Fake>> = {
@@ -65,6 +77,26 @@ const calls: Record<string, (fake: Fake) => Promise<string>> = {
     if (fake.workers.length > 0) void fake.worker.request('stats').then((r) => fake.worker.answer(r, stats));
     return settles(fake.client.stats());
   },
+  'network.topology': (fake) => {
+    const answer = { epoch: 1, rotation: 1, layers: [1, 1, 1], gateways: 1, ageMs: 0 };
+    if (fake.workers.length > 0) void fake.worker.request('topology').then((r) => fake.worker.answer(r, answer));
+    return settles(fake.client.network.topology());
+  },
+  'network.gateways': (fake) => {
+    if (fake.workers.length > 0) void fake.worker.request('gateways').then((r) => fake.worker.answer(r, [gateway]));
+    return settles(fake.client.network.gateways({ measure: true }));
+  },
+  'network.switchGateway': (fake) => {
+    const answer = { address, gateway };
+    if (fake.workers.length > 0) void fake.worker.request('switch').then((r) => fake.worker.answer(r, answer));
+    return settles(fake.client.network.switchGateway(gateway.id));
+  },
+  statsStream: async (fake) => {
+    const next = fake.client.statsStream().next();
+    if (fake.workers.length > 0) void fake.worker.request('stats').then((r) => fake.worker.answer(r, stats));
+    await fake.workers[0]?.flush();
+    return (await stateOf(next)) === 'pending' ? 'waits' : (await next).done ? 'has ended' : 'has a value';
+  },
   'traffic.set': async (fake) => {
     const set = settles(fake.client.traffic.set('fast'));
     if ((await stateOf(set)) === 'fulfilled') return `at once: ${await set}`;
@@ -81,6 +113,10 @@ const table: Record<ClientState, Record<keyof typeof calls, string>> = {
     send: 'not-connected',
     messages: 'waits',
     stats: 'not-connected',
+    'network.topology': 'not-connected',
+    'network.gateways': 'not-connected',
+    'network.switchGateway': 'not-connected',
+    statsStream: 'waits',
     'traffic.set': 'at once: resolves',
     privacyReport: 'counts true',
   },
@@ -90,6 +126,10 @@ const table: Record<ClientState, Record<keyof typeof calls, string>> = {
     send: 'resolves',
     messages: 'waits',
     stats: 'not-connected',
+    'network.topology': 'not-connected',
+    'network.gateways': 'not-connected',
+    'network.switchGateway': 'not-connected',
+    statsStream: 'waits',
     'traffic.set': 'at once: resolves',
     privacyReport: 'counts true',
   },
@@ -103,6 +143,10 @@ const table: Record<ClientState, Record<keyof typeof calls, string>> = {
     send: 'closed',
     messages: 'has ended',
     stats: 'closed',
+    'network.topology': 'closed',
+    'network.gateways': 'closed',
+    'network.switchGateway': 'closed',
+    statsStream: 'has ended',
     'traffic.set': 'at once: resolves',
     privacyReport: 'counts true',
   },
@@ -115,6 +159,10 @@ function live() {
     send: 'resolves',
     messages: 'waits',
     stats: 'resolves',
+    'network.topology': 'resolves',
+    'network.gateways': 'resolves',
+    'network.switchGateway': 'resolves',
+    statsStream: 'has a value',
     'traffic.set': 'asks: resolves',
     privacyReport: 'counts true',
   };
@@ -183,3 +231,32 @@ const settles = (promise: Promise<unknown>): Promise<string> =>
     () => 'resolves',
     (error: unknown) => (error as MixError).code,
   );
+
+describe('a page that the browser freezes', () => {
+  test('is paused, and then what the worker says the link is', async () => {
+    const document = new EventTarget();
+    vi.stubGlobal('document', document);
+    const { client, worker } = await connected();
+    const states = heard(client, 'statechange') as { state: ClientState; previous: ClientState }[];
+    document.dispatchEvent(new Event('resume'));
+    document.dispatchEvent(new Event('freeze'));
+    expect(client.state).toBe('paused');
+    const sent = client.send(address, 'meanwhile');
+    worker.answer(await worker.request('send'));
+    await sent.queued;
+    worker.say({ event: 'state', state: 'reconnecting' });
+    await worker.flush();
+    expect(client.state).toBe('paused');
+    document.dispatchEvent(new Event('resume'));
+    worker.say({ event: 'state', state: 'ready' });
+    await worker.flush();
+    expect(states.map(({ state }) => state)).toEqual(['paused', 'reconnecting', 'ready']);
+
+    const closing = client.close({ drain: false });
+    worker.answer(await worker.request('close'));
+    await closing;
+    document.dispatchEvent(new Event('freeze'));
+    document.dispatchEvent(new Event('resume'));
+    expect(client.state).toBe('closed');
+  });
+});

@@ -89,6 +89,68 @@ describe('network', () => {
   });
 });
 
+describe('switchGateway', () => {
+  const there = `${address.split('@')[0]}@other`;
+
+  test('resolves with the address there, and the client has it from the event on', async () => {
+    const { client, worker } = await connected();
+    const changes = heard(client, 'gatewaychange');
+    const moving = client.network.switchGateway('other');
+    const request = await worker.request('switch');
+    expect(request.gatewayId).toBe('other');
+    expect([client.address, client.gateway]).toEqual([address, gateway]);
+    worker.say({ event: 'moved', address: there, gateway: other });
+    await worker.flush();
+    expect([client.address, client.gateway]).toEqual([there, other]);
+    worker.answer(request, { address: there, gateway: other });
+    expect(await moving).toBe(there);
+    expect(changes).toEqual([{ gateway: other, previous: gateway, address: there }]);
+    await worker.flush();
+    expect(worker.posted.some(({ op }) => op === 'stay')).toBe(false);
+  });
+
+  test('a refusal changes nothing', async () => {
+    const { client, worker } = await connected();
+    const moving = failure(client.network.switchGateway('other'));
+    worker.refuse(await worker.request('switch'), { code: 'gateway-timeout', phase: 'auth', retriable: true });
+    expect(await moving).toMatchObject({ code: 'gateway-timeout', phase: 'auth', name: 'GatewayError' });
+    expect(client.address).toBe(address);
+    await worker.flush();
+    expect(worker.posted.some(({ op }) => op === 'stay')).toBe(false);
+  });
+
+  test('an abort and a deadline give it up', async () => {
+    const { client, worker } = await connected();
+    const controller = new AbortController();
+    const aborted = failure(client.network.switchGateway('other', { signal: controller.signal }));
+    await worker.request('switch');
+    controller.abort('enough');
+    expect(await aborted).toBe('enough');
+    await worker.next('stay');
+    expect(await failure(client.network.switchGateway('other', { timeoutMs: 1 }))).toMatchObject({ code: 'timeout' });
+    await worker.next('stay');
+    expect(await failure(client.network.switchGateway(7 as never))).toMatchObject({ code: 'config-invalid' });
+  });
+
+  test('who had named a gateway gets the new one at the next connect', async () => {
+    for (const named of ['old', undefined]) {
+      const fake = await connected({ gateway: { id: named } });
+      expect(fake.worker.posted.find(({ op }) => op === 'open')).toMatchObject({
+        options: { gatewayId: named },
+      });
+      fake.worker.say({ event: 'moved', address: there, gateway: other });
+      await fake.worker.flush();
+      const closing = fake.client.close({ drain: false });
+      fake.worker.answer(await fake.worker.request('close'));
+      await closing;
+      fake.client.connect().catch(() => {});
+      const request = await (await started(fake, 2)).request('open');
+      expect(request.options.gatewayId).toBe(named && 'other');
+      void fake.client.close();
+    }
+  });
+});
+
 describe('gateway.select', () => {
   test('is told to the worker', async () => {
     const cases: [GatewayChooser | 'random' | 'fastest' | undefined, string][] = [

@@ -312,6 +312,37 @@ describe('a full queue', () => {
     await small.queued;
   });
 
+  test('does not stop a deadline, which counts the time with the link up and goes on in the worker', async () => {
+    const { client, worker } = await connected();
+    const half = limits.queueBytes / 2;
+    for (let i = 0; i < 2; i++) client.send(address, new Uint8Array(half));
+    const first = await worker.request('send');
+    worker.answer(first);
+    worker.answer(await worker.request('send'));
+    vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout', 'performance'] });
+    try {
+      const late = client.send(address, 'too late', { timeoutMs: 1_000 });
+      const timely = client.send(address, 'in time', { timeoutMs: 5_000 });
+      client.send(address, 'at any time', { timeoutMs: 0 });
+      vi.advanceTimersByTime(999);
+      worker.say({ event: 'state', state: 'reconnecting' });
+      await worker.flush();
+      vi.advanceTimersByTime(3_600_000);
+      expect(await stateOf(late.queued)).toBe('pending');
+      worker.say({ event: 'state', state: 'ready' });
+      await worker.flush();
+      vi.advanceTimersByTime(1);
+      expect(await failure(late.queued)).toMatchObject({ code: 'timeout', phase: 'queue' });
+      worker.say({ event: 'delivered', message: first.message, roundTripMs: 1, retransmissions: 0 });
+      expect((await worker.request('send')).options.timeoutMs).toBe(4_000);
+      expect((await worker.request('send')).options.timeoutMs).toBe(0);
+      vi.advanceTimersByTime(3_600_000);
+      expect(await stateOf(timely.queued)).toBe('pending');
+    } finally {
+      vi.useRealTimers();
+    }
+  });
+
   test('is also full of many small messages', async () => {
     const { client, worker } = await connected();
     const extra = 3;

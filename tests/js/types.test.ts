@@ -4,17 +4,21 @@ import type {
   ClientState,
   ConnectProgress,
   Delivery,
+  GatewayInfo,
   MixAddress,
   MixClientEventMap,
   MixData,
   MixErrorCode,
   MixStats,
+  NetworkView,
   PrivacyParams,
   PrivacyReport,
   MixStream,
   ReceivedMessage,
   ReplyTag,
+  SendProgress,
   SentMessage,
+  TopologyInfo,
   TrafficControl,
   Undelivered,
 } from '../../js/index.js';
@@ -36,6 +40,11 @@ test('calls give what the documentation says', () => {
   expectTypeOf<Client['send']>().returns.toEqualTypeOf<SentMessage>();
   expectTypeOf<Client['messages']>().returns.toEqualTypeOf<AsyncIterableIterator<ReceivedMessage>>();
   expectTypeOf<Client['stats']>().returns.toEqualTypeOf<Promise<MixStats>>();
+  expectTypeOf<Client['statsStream']>().returns.toEqualTypeOf<AsyncIterableIterator<MixStats>>();
+  expectTypeOf<SentMessage['progress']>().returns.toEqualTypeOf<AsyncIterableIterator<SendProgress>>();
+  expectTypeOf<NetworkView['topology']>().returns.toEqualTypeOf<Promise<TopologyInfo>>();
+  expectTypeOf<NetworkView['gateways']>().returns.toEqualTypeOf<Promise<GatewayInfo[]>>();
+  expectTypeOf<NetworkView['switchGateway']>().returns.toEqualTypeOf<Promise<MixAddress>>();
   expectTypeOf<Client['address']>().toEqualTypeOf<MixAddress | null>();
   expectTypeOf<Client['state']>().toEqualTypeOf<ClientState>();
   expectTypeOf<typeof mixlet.MixClient.isSupported>().returns.toEqualTypeOf<{ ok: boolean; missing: string[] }>();

@@ -293,6 +293,7 @@ impl<P: PacketFormat> Watched<P> {
                 assert!(acked <= sent && sent <= total && *total > 0);
             }
             Event::GatewayWanted => assert!(self.connecting && self.engine.address().is_none()),
+            Event::Moved { .. } | Event::MoveFailed { .. } => panic!("nobody wanted to move"),
             Event::Packets { .. } => panic!("nobody asked for it"),
             Event::Surbs { .. } => {}
             Event::Topology => assert!(self.engine.topology().is_some()),

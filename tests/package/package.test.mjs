@@ -8,6 +8,7 @@ import { after, before, describe, test } from 'node:test';
 import { promisify } from 'node:util';
 import * as esbuild from 'esbuild';
 import { REPORT, apiReport } from '../../scripts/api.mjs';
+import { sizes } from '../../scripts/size.mjs';
 import { root } from '../../scripts/lib/paths.mjs';
 import { run } from '../../scripts/lib/processes.mjs';
 import { toolEnv } from '../../scripts/lib/tools.mjs';
@@ -87,6 +88,19 @@ describe('the tarball', () => {
   // ES modules only, and wasm is none.
   test('the types of each module are found, as those of an ES module', () =>
     tool('attw', packed.tarball, '--profile', 'esm-only', '--exclude-entrypoints', 'mixlet.wasm', 'testing.wasm'));
+
+  test('is as large as the README says', async () => {
+    const said = await readFile(join(root, 'README.md'), 'utf8');
+    const numbers = (text) => text.match(/(?<=\| )\d+(?= \|)/g).map(Number);
+    for (const row of sizes()) {
+      const line = said.split('\n').find((line) => line.startsWith(`| \`${row.file}\` |`));
+      assert.ok(line, `README.md has no line for ${row.file}: run npm run size -- --readme`);
+      for (const [index, kB] of numbers(line).entries()) {
+        const is = [row.raw, row.gzip, row.brotli][index] / 1000;
+        assert.ok(Math.abs(is - kB) <= 1 + is * 0.1, `${row.file}: ${line}: run npm run size -- --readme`);
+      }
+    }
+  });
 
   test('exports what docs/API-REPORT.txt says', async () => {
     assert.equal(apiReport(), await readFile(REPORT, 'utf8'), 'the API has changed; look at it and run npm run api');

@@ -245,6 +245,10 @@ fn the_other_requests_are_read() {
     );
     set(&choose, "gatewayId", JsValue::NULL);
     assert!(matches!(Command::from_js(&choose), Ok(Command::Choose { gateway: None })));
+    assert!(matches!(Command::from_js(&object(&[("op", "stay".into())])), Ok(Command::Stay)));
+    let switch = command("switch", &[("gatewayId", gateway_id().into())]);
+    assert!(matches!(switch, Command::Switch { id: RequestId(7.0), gateway } if gateway.to_string() == gateway_id()));
+    assert_invalid(command_error("switch", &[("gatewayId", "somewhere".into())]), "identity of a gateway");
     set(&watch, "message", "5".into());
     assert!(matches!(Command::from_js(&watch), Err((None, failure)) if failure.text.contains("message")));
     let close = |timeout: u32| command("close", &[("drain", true.into()), ("timeoutMs", timeout.into())]);

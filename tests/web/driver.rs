@@ -527,6 +527,64 @@ async fn a_gateway_that_is_killed_and_comes_back_is_used_again() {
 }
 
 #[test]
+async fn a_client_moves_to_another_gateway_and_a_reload_finds_it_there() {
+    let profile = fresh("moving").await;
+    let tap = Tap::new();
+    let options = options(devnet::directory(), &profile);
+    let mut page = Page::new();
+    let old = address(&mut page, &options).await;
+    let gateways: js_sys::Array = page.call("gateways", &[]).await.unwrap().unchecked_into();
+    let other = gateways.iter().filter_map(|gateway| text(&gateway, "id")).find(|id| !old.ends_with(id)).unwrap();
+    page.send(1, &old, b"to the old address", "0");
+    let switched = page.call("switch", &[("gatewayId", other.as_str().into())]).await.unwrap();
+    let new = text(&switched, "address").unwrap();
+    assert!(new != old && new.ends_with(&format!("@{other}")));
+    assert_eq!(text(&get(&switched, "gateway"), "id"), Some(other.clone()));
+    let moved = page.event("moved").await;
+    assert_eq!(text(&moved, "address"), Some(new.clone()));
+    page.about("delivered", 1).await;
+    assert_eq!(bytes(&page.event("received").await, "body"), b"to the old address");
+    talks_to_itself(&mut page, &old).await;
+    talks_to_itself(&mut page, &new).await;
+    assert_eq!(tap.sockets(), 2);
+    // A second move while one is under way is refused; the first can be given up.
+    let back = old.split_once('@').unwrap().1;
+    let moving = page.ask("switch", &[("gatewayId", back.into())]);
+    let again = page.call("switch", &[("gatewayId", back.into())]).await.unwrap_err();
+    assert_eq!(again.code, "config-invalid");
+    page.handle(&object(&[("op", "stay".into())]));
+    assert_eq!(page.answer(moving).await.unwrap_err().code, "timeout");
+    talks_to_itself(&mut page, &new).await;
+    page.close().await;
+    assert!(tap.all_closed());
+    assert_eq!(address(&mut Page::new(), &options).await, new);
+}
+
+#[test]
+async fn a_gateway_that_is_chosen_by_the_page_is_taken() {
+    let gateways: js_sys::Array = get(&devnet::ask("/").await, "gateways").unchecked_into();
+    let chosen = text(&gateways.get(0), "id").unwrap();
+    let options = in_memory();
+    set(&options, "gatewaySelect", "ask".into());
+    set(&options, "trace", true.into());
+    let mut page = Page::new();
+    let opening = page.ask("open", &[("options", options.into())]);
+    let offered: js_sys::Array = get(&page.event("choose-gateway").await, "gateways").unchecked_into();
+    assert_eq!(offered.length(), gateways.length());
+    page.handle(&object(&[("op", "choose".into()), ("gatewayId", chosen.as_str().into())]));
+    let opened = page.answer(opening).await.unwrap();
+    assert!(text(&opened, "address").unwrap().ends_with(&chosen));
+    let topology = get(&page.event("topology").await, "topology");
+    assert_eq!(number(&topology, "gateways"), Some(gateways.length().into()));
+    let packets: js_sys::Array = get(&page.event("packets").await, "packets").unchecked_into();
+    let first = packets.get(0);
+    assert_eq!((text(&first, "direction").as_deref(), text(&first, "kind").as_deref()), (Some("out"), Some("cover")));
+    let (at, now) = (number(&first, "at").unwrap(), js_sys::Date::now());
+    assert!(at <= now + 100.0 && at > now - 60_000.0, "{at} at {now}");
+    page.close().await;
+}
+
+#[test]
 async fn nothing_is_written_while_the_browser_holds_much() {
     let tap = Tap::new();
     let options = in_memory();

@@ -1,10 +1,14 @@
-import { MixClient, parseAddress } from 'mixlet';
-import type { MixAddress, SentMessage } from 'mixlet';
+import { MixClient } from 'mixlet';
+import { asking } from './ask.js';
+import { composer } from './composer.js';
+import type { Sending } from './composer.js';
 import { connection } from './connection.js';
 import { copyButton, h } from './dom.js';
-import { receivedItem, sentItem } from './messages.js';
+import { messageList, receivedItem, sentItem } from './messages.js';
 import { addressBook, linkFor, partnerOf, title, whoIsIt } from './people.js';
-import { trafficLine } from './traffic.js';
+import { recipient } from './recipient.js';
+import { serving } from './services.js';
+import { traffic } from './traffic.js';
 
 const page = document.querySelector('main') ?? document.body;
 const header = h(
@@ -46,21 +50,18 @@ async function start(name: string): Promise<void> {
     return;
   }
   const client = new MixClient({ network: { directories: [directory] }, profile: name });
-  const list = h('ol', { id: 'messages' });
-  const add = (item: HTMLElement) => {
-    list.prepend(item);
-    empty.hidden = true;
-  };
-  const empty = h('p', { class: 'hint' }, 'Nothing yet.');
-  const answered = (sent: SentMessage, text: string) => add(sentItem(sent, text, 'Your answer, to somebody'));
-  client.addEventListener('message', ({ detail }) => add(receivedItem(detail, answered)));
+  const messages = messageList();
+  const answered = (sending: Sending) => messages.add(sentItem(sending, 'Your answer, to somebody'));
+  client.addEventListener('message', ({ detail }) => messages.add(receivedItem(detail, answered)));
+  const to = recipient(client, name);
+  const send = composer(client, to, (sending) => messages.add(sentItem(sending, 'You')));
+  const ask = asking(client, to, messages.add, serving(client, messages.add));
   const desk = h(
     'div',
     { id: 'desk' },
-    addresses(client, name),
-    composer(client, name, (sent, text) => add(sentItem(sent, text, 'You'))),
-    h('section', { 'aria-label': 'Messages' }, h('h2', {}, 'Messages'), empty, list),
-    trafficLine(client),
+    h('div', { class: 'column' }, addresses(client, name), to.element, send, ask),
+    messages.element,
+    traffic(client),
   );
   // There is nothing to do with it as long as nobody is connected; what was received stays readable afterwards.
   const showDesk = () => (desk.hidden = client.state === 'idle' && client.address === null);
@@ -107,72 +108,6 @@ function addresses(client: MixClient, name: string): HTMLElement {
       { class: 'line' },
       h('p', {}, link, h('span', { class: 'hint' }, ' · opens this page with your address filled in')),
       copyButton('Copy link', () => link.href),
-    ),
-  );
-}
-
-function composer(client: MixClient, name: string, sending: (sent: SentMessage, text: string) => void): HTMLElement {
-  const partner = partnerOf(name);
-  const to = h('input', {
-    id: 'to',
-    type: 'text',
-    required: true,
-    autocomplete: 'off',
-    spellcheck: 'false',
-    placeholder: `${title(partner)}'s address`,
-  });
-  const text = h('textarea', { id: 'text', rows: '2', required: true, placeholder: 'Your message' });
-  const problem = h('p', { class: 'failed', role: 'alert' });
-  const found = h('p', { class: 'hint' });
-  const fill = (address: string | null) => {
-    if (!address || to.value !== '' || address === client.address) return;
-    to.value = address;
-    found.textContent = `This is ${title(partner)}'s.`;
-  };
-  to.addEventListener('input', () => (found.textContent = ''));
-  fill(new URLSearchParams(location.search).get('to'));
-  fill(addressBook.find(partner));
-  addressBook.watch(partner, fill);
-
-  const submit = () => {
-    problem.textContent = '';
-    let address: MixAddress;
-    try {
-      address = parseAddress(to.value);
-    } catch (error) {
-      problem.textContent = (error as Error).message;
-      to.focus();
-      return;
-    }
-    if (text.value.trim() === '') return;
-    sending(client.send(address, text.value), text.value);
-    text.value = '';
-  };
-  text.addEventListener('keydown', (event) => {
-    if (event.key !== 'Enter' || event.shiftKey || event.isComposing) return;
-    event.preventDefault();
-    submit();
-  });
-  return h(
-    'section',
-    {},
-    h('h2', {}, 'Send'),
-    h(
-      'form',
-      {
-        id: 'composer',
-        onsubmit: (event) => {
-          event.preventDefault();
-          submit();
-        },
-      },
-      h('label', { for: 'to' }, 'To'),
-      to,
-      found,
-      h('label', { for: 'text' }, 'Message'),
-      text,
-      problem,
-      h('button', { id: 'send' }, 'Send'),
     ),
   );
 }

@@ -1,55 +1,85 @@
 import type { MixClient, MixStats } from 'mixlet';
 import { h } from './dom.js';
+import { bytes, number, seconds } from './format.js';
 
-/** A line that says each second what left and what arrived in it. */
-export function trafficLine(client: MixClient): HTMLElement {
-  const leaves = row('Leaves', ['real', 'reply', 'retransmission', 'cover']);
-  const arrives = row('Arrives', ['messages', 'acks', 'cover']);
-  const rate = h('p', { class: 'hint', id: 'rate' }, 'Packets per second, once connected.');
+/** What leaves and arrives, as counted each second. */
+export function traffic(client: MixClient): HTMLElement {
+  const leaves = table('Packets that leave', [
+    ['real', 'real', 'to an address'],
+    ['reply', 'reply', 'to somebody unknown'],
+    ['retransmission', 'again', 'as no ack came'],
+    ['cover', 'cover', 'empty, to ourselves'],
+  ]);
+  const arrives = table('Packets that arrive', [
+    ['message', 'message', 'with content'],
+    ['ack', 'ack', 'for one that left'],
+    ['cover', 'cover', 'our own, back again'],
+    ['unknown', 'unknown', 'cannot be read'],
+  ]);
+  const rows = {
+    up: row('Up'),
+    down: row('Down'),
+    roundTrip: row('Round trip', 'from a packet to its ack'),
+    inFlight: row('In flight', 'left, not yet acknowledged'),
+    waiting: row('In the queue', 'messages not finished'),
+  };
+  const list = h('dl', { id: 'numbers' }, ...Object.values(rows).flatMap(({ elements }) => elements));
   let last: MixStats | null = null;
 
-  const look = async () => {
-    if (client.state === 'idle' || client.state === 'connecting' || client.state === 'closed') {
-      last = null;
-      return;
-    }
-    const now = await client.stats().catch(() => null);
-    if (now && last && now.bytesOut >= last.bytesOut) {
-      const seconds = Math.max(0.1, (now.at.getTime() - last.at.getTime()) / 1000);
-      const per = (a: number, b: number) => String(Math.round((a - b) / seconds));
-      leaves.set([
-        per(now.out.real, last.out.real),
-        per(now.out.reply, last.out.reply),
-        per(now.out.retransmission, last.out.retransmission),
-        per(now.out.cover, last.out.cover),
-      ]);
-      arrives.set([
-        per(now.in.message, last.in.message),
-        per(now.in.ack, last.in.ack),
-        per(now.in.cover, last.in.cover),
-      ]);
-      const kilobytes = (a: number, b: number) => `${Math.round((a - b) / seconds / 1000)} kB/s`;
-      rate.textContent = `Packets per second. ${kilobytes(now.bytesOut, last.bytesOut)} up, ${kilobytes(now.bytesIn, last.bytesIn)} down.`;
-    }
+  client.addEventListener('stats', ({ detail: now }) => {
+    // A new connect counts from nothing.
+    const before = last && now.bytesOut >= last.bytesOut ? last : null;
+    const passed = before ? Math.max(0.1, (now.at.getTime() - before.at.getTime()) / 1000) : 0;
+    const rate = (a: number, b: number | undefined) => (b === undefined ? null : (a - b) / passed);
+    leaves.set(now.out, (kind) => rate(now.out[kind], before?.out[kind]));
+    arrives.set(now.in, (kind) => rate(now.in[kind], before?.in[kind]));
+    const way = (total: number, perSecond: number | null) =>
+      `${perSecond === null ? '–' : bytes(Math.round(perSecond))}/s · ${bytes(total)} in all`;
+    rows.up.set(way(now.bytesOut, rate(now.bytesOut, before?.bytesOut)));
+    rows.down.set(way(now.bytesIn, rate(now.bytesIn, before?.bytesIn)));
+    const trip = now.roundTripMs;
+    rows.roundTrip.set(trip ? `median ${seconds(trip.p50)}, 95\u00a0% within ${seconds(trip.p95)}` : 'no ack yet');
+    rows.inFlight.set(`${number(now.inFlight)} fragments`);
+    rows.waiting.set(bytes(now.queuedBytes));
     last = now;
-  };
-  setInterval(() => void look(), 1000);
+  });
+  client.addEventListener('statechange', () => {
+    if (client.state === 'connecting' || client.state === 'closed') last = null;
+  });
   return h(
     'section',
     { id: 'traffic', 'aria-label': 'Traffic' },
     h('h2', {}, 'On the line'),
-    leaves.element,
-    arrives.element,
-    rate,
+    h('p', { class: 'hint' }, 'Packets leave at the same pace whether you send or not: the line does not show which.'),
+    h('div', { class: 'tables' }, leaves.element, arrives.element),
+    list,
   );
 }
 
-function row(name: string, labels: string[]) {
-  const numbers = labels.map((label) => h('b', { 'data-count': label }, '–'));
-  const element = h('dl', { id: name.toLowerCase() }, h('dt', {}, name));
-  labels.forEach((label, index) => element.append(h('dd', {}, numbers[index] ?? '', ` ${label}`)));
+/** Kinds of packets with their numbers: in the last second, and since connecting. */
+function table<K extends string>(name: string, kinds: [kind: K, label: string, hint: string][]) {
+  const cells = kinds.map(([kind, label, hint]) => {
+    const perSecond = h('td', { 'data-rate': kind }, '–');
+    const total = h('td', { 'data-count': kind }, '–');
+    const head = h('th', { scope: 'row' }, label, ' ', h('span', { class: 'hint' }, hint));
+    return { kind, perSecond, total, row: h('tr', {}, head, perSecond, total) };
+  });
+  const heads = [name, 'per s', 'in all'].map((text) => h('th', { scope: 'col' }, text));
   return {
-    element,
-    set: (values: string[]) => values.forEach((value, index) => numbers[index]?.replaceChildren(value)),
+    element: h('table', {}, h('thead', {}, h('tr', {}, ...heads)), h('tbody', {}, ...cells.map(({ row }) => row))),
+    set: (totals: Record<K, number>, rate: (kind: K) => number | null) => {
+      for (const { kind, perSecond, total } of cells) {
+        const now = rate(kind);
+        perSecond.textContent = now === null ? '–' : number(Math.round(now));
+        total.textContent = number(totals[kind]);
+      }
+    },
   };
+}
+
+function row(name: string, hint = '') {
+  const value = h('dd', {}, '–');
+  const label = h('dt', {}, name, ' ');
+  if (hint !== '') label.append(h('span', { class: 'hint' }, hint));
+  return { elements: [label, value], set: (text: string) => value.replaceChildren(text) };
 }

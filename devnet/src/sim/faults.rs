@@ -10,13 +10,15 @@ use crate::record::NodeName;
 use crate::state::Saved;
 
 impl<F: NodeFormat> SimWorld<F> {
-    /// Cuts a client's link; both sides notice. What was on its way is gone.
+    /// Cuts a client's links; both sides notice. What was on its way is gone.
     pub fn cut_link(&mut self, index: usize) {
-        self.close_link(index, Duration::ZERO);
+        for gateway in self.clients[index].connected_to() {
+            self.close_link(index, gateway, Duration::ZERO);
+        }
     }
 
-    fn close_link(&mut self, index: usize, after: Duration) {
-        if let Some(open) = self.clients[index].link.take() {
+    fn close_link(&mut self, index: usize, gateway: usize, after: Duration) {
+        while let Some(open) = self.clients[index].take_link(|open| open.gateway == gateway) {
             self.close_connection(open.gateway, open.connection);
             self.later(after, Delivery::Closed { client: index, link: open.link });
         }
@@ -37,9 +39,7 @@ impl<F: NodeFormat> SimWorld<F> {
         let entry = self.gateways[gateway].entry;
         let saved = if forget { Saved::default() } else { self.gateways[gateway].state.saved().clone() };
         for client in 0..self.clients.len() {
-            if self.clients[client].link.is_some_and(|open| open.gateway == gateway) {
-                self.close_link(client, close_after);
-            }
+            self.close_link(client, gateway, close_after);
         }
         self.gateways[gateway].state = self.new_gateway(&entry, saved);
         self.gateways[gateway].up = false;

@@ -122,7 +122,8 @@ impl Default for Layout {
 /// One client, and everything it has said.
 pub struct Client<F: NodeFormat = Sphinx> {
     inside: Option<MixClient<F>>,
-    link: Option<Open>,
+    /// The latest last. There are several while a client moves to another gateway.
+    links: Vec<Open>,
     /// What it has told its user.
     pub events: Vec<(Instant, Event)>,
     /// What its exchange has told: receipts, requests, answers, messages of mixlet peers.
@@ -156,6 +157,18 @@ struct GatewayNode<F: NodeFormat> {
     /// It takes everything in and says nothing.
     silent: bool,
     manner: Manner,
+}
+
+impl<F: NodeFormat> Client<F> {
+    fn take_link(&mut self, is_it: impl Fn(&Open) -> bool) -> Option<Open> {
+        let place = self.links.iter().position(is_it)?;
+        Some(self.links.remove(place))
+    }
+
+    /// The gateways that it has connections to, the latest last.
+    pub fn connected_to(&self) -> Vec<usize> {
+        self.links.iter().map(|open| open.gateway).collect()
+    }
 }
 
 impl<F: NodeFormat> SimWorld<F> {
@@ -284,7 +297,7 @@ impl<F: NodeFormat> SimWorld<F> {
         let seed = self.rng.next_u64();
         let client = Client {
             inside: None,
-            link: None,
+            links: Vec::new(),
             events: Vec::new(),
             said: Vec::new(),
             frames: Vec::new(),

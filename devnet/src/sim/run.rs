@@ -192,7 +192,7 @@ impl<F: NodeFormat> SimWorld<F> {
         let connection = ConnectionId(self.next_connection);
         self.next_connection += 1;
         self.connections.insert(connection, client);
-        self.clients[client].link = Some(Open { link, gateway, connection });
+        self.clients[client].links.push(Open { link, gateway, connection });
         self.with_gateway(gateway, |state, now| {
             state.handle_open(connection, now);
         });
@@ -237,7 +237,7 @@ impl<F: NodeFormat> SimWorld<F> {
             }
             Output::Close(connection) => {
                 if let Some(client) = self.connections.remove(&connection) {
-                    let open = self.clients[client].link.take_if(|open| open.connection == connection);
+                    let open = self.clients[client].take_link(|open| open.connection == connection);
                     self.with_gateway(gateway, |state, now| state.handle_closed(connection, now));
                     if let Some(open) = open {
                         let delay = self.delay();
@@ -260,7 +260,8 @@ impl<F: NodeFormat> SimWorld<F> {
 
     fn send_to_client(&mut self, connection: ConnectionId, frame: Outgoing) {
         let Some(client) = self.connections.get(&connection).copied() else { return };
-        let Some(open) = self.clients[client].link.filter(|open| open.connection == connection) else { return };
+        let open = self.clients[client].links.iter().find(|open| open.connection == connection).copied();
+        let Some(open) = open else { return };
         if let Outgoing::Text(text) = &frame
             && self.keeping == Keeping::Everything
             && !text.contains("remaining_bandwidth")
@@ -288,7 +289,7 @@ impl<F: NodeFormat> SimWorld<F> {
                 if self.keeping != Keeping::Counts {
                     client.frames.push((now, len));
                 }
-                if let Some(open) = client.link.filter(|open| open.link == frame.link) {
+                if let Some(open) = client.links.iter().find(|open| open.link == frame.link).copied() {
                     let Open { gateway, connection, .. } = open;
                     let latency = self.weather.latency;
                     self.later(latency, Delivery::ToGateway { gateway, connection, frame: frame.data });
@@ -327,7 +328,7 @@ impl<F: NodeFormat> SimWorld<F> {
     fn do_request(&mut self, index: usize, request: Request) {
         match request {
             Request::CloseLink { link } => {
-                if let Some(open) = self.clients[index].link.take_if(|open| open.link == link) {
+                if let Some(open) = self.clients[index].take_link(|open| open.link == link) {
                     self.close_connection(open.gateway, open.connection);
                 }
             }

@@ -11,7 +11,7 @@ impl<F: NodeFormat> SimWorld<F> {
     /// Hands a payload to a client as the plaintext of a packet that has just come for it.
     pub fn push(&mut self, index: usize, payload: Vec<u8>) {
         let client = &self.clients[index];
-        let (Some(open), Some(inside)) = (client.link, client.inside.as_ref()) else { return };
+        let (Some(open), Some(inside)) = (client.links.last().copied(), client.inside.as_ref()) else { return };
         let Some(destination) = inside.engine().address().map(Address::identity) else { return };
         self.with_gateway(open.gateway, |gateway, _| {
             let _ = gateway.deliver(&destination, payload);
