@@ -85,7 +85,7 @@ export async function leaving(net: TestNetwork, { client, address }: Connected):
 export const pause = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
 
 /** Waits until something is so. */
-export async function until(what: string, isSo: () => boolean | Promise<boolean>, atMostMs = 5_000): Promise<void> {
+export async function until(what: string, isSo: () => boolean | Promise<boolean>, atMostMs = 20_000): Promise<void> {
   const end = performance.now() + atMostMs;
   while (!(await isSo())) {
     if (performance.now() > end) throw new Error(`not within ${atMostMs} ms: ${what}`);
