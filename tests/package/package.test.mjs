@@ -5,6 +5,7 @@ import { execFile } from 'node:child_process';
 import { copyFile, mkdir, readFile, writeFile } from 'node:fs/promises';
 import { join, normalize } from 'node:path';
 import { after, before, describe, test } from 'node:test';
+import { pathToFileURL } from 'node:url';
 import { promisify } from 'node:util';
 import * as esbuild from 'esbuild';
 import { REPORT, apiReport } from '../../scripts/api.mjs';
@@ -12,7 +13,7 @@ import { sizes } from '../../scripts/size.mjs';
 import { root } from '../../scripts/lib/paths.mjs';
 import { run } from '../../scripts/lib/processes.mjs';
 import { toolEnv } from '../../scripts/lib/tools.mjs';
-import { APP, HTML, NOBODY, POLICY, attempt, shutDown, startUp, withPage } from './harness.mjs';
+import { APP, HTML, NOBODY, POLICY, attempt, devnet, shutDown, startUp, withPage } from './harness.mjs';
 import { emptyProject, pack } from './packed.mjs';
 import { serve } from './server.mjs';
 
@@ -157,6 +158,43 @@ describe('in Node', () => {
       assert.match(stdout, /^true directory-unreachable engine,\S*topology\n$/, module);
       assert.equal(stderr, '');
     }
+  });
+});
+
+describe('in Node, with the sockets of ws', () => {
+  test('an abort at any moment of connecting throws nothing, and Node ends by itself', async () => {
+    const project = await emptyProject(packed, 'ws');
+    const ws = pathToFileURL(join(root, 'node_modules', 'ws', 'wrapper.mjs'));
+    const script = `
+      import { MixClient } from 'mixlet';
+      import * as engine from 'mixlet/engine';
+      import { WebSocket } from '${ws}';
+      const network = { directories: ['${devnet.info.directory}'] };
+      const client = new MixClient({ network, worker: false, engine, webSocket: WebSocket });
+      const seen = new Map();
+      // Not by the clock, which depends on the machine: at each report of progress, and a few turns of the loop later.
+      for (let turns = 0; turns < 12; turns++) {
+        for (const phase of ['engine', 'topology', 'gateway', 'auth']) {
+          const controller = new AbortController();
+          const onProgress = async (progress) => {
+            if (progress.phase !== phase) return;
+            for (let turn = 0; turn < turns; turn++) await new Promise(setImmediate);
+            controller.abort(new Error('enough'));
+          };
+          const outcome = await client.connect({ signal: controller.signal, onProgress }).then(
+            () => client.close({ drain: false }).then(() => 'connected'),
+            (error) => error.message,
+          );
+          seen.set(outcome, (seen.get(outcome) ?? 0) + 1);
+        }
+      }
+      console.log(seen.size, (seen.get('enough') ?? 0) > 12, client.state === 'idle' || client.state === 'closed');`;
+    const { code, output } = await run(process.execPath, ['--input-type=module', '-e', script], {
+      cwd: project,
+      timeoutMs: 60_000,
+    });
+    assert.match(output, /^[12] true true\n$/);
+    assert.equal(code, 0);
   });
 });
 

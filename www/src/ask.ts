@@ -120,11 +120,9 @@ function askedItem(client: MixClient, late: LateAnswers, { address, service, bod
       );
   };
   const number = late.expect((message, elapsedMs) => {
-    const text = message ? message.text() : 'There is no answer.';
-    item.append(
-      line('answer late', text),
-      line('outcome', `It came after all, ${seconds(elapsedMs)} after the question`),
-    );
+    const time = `${seconds(elapsedMs)} after the question`;
+    if (message) item.append(line('answer late', message.text()), line('outcome', `It came after all, ${time}`));
+    else item.append(line('outcome late', `Their client said ${time} that it does not answer this.`));
   });
   client.request(address, body, { service, timeoutMs, label: number, signal: giveUp.signal }).then(answered, failed);
   return item;

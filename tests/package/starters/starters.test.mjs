@@ -24,8 +24,14 @@ let starter;
 before(async () => {
   packed = await pack();
   starter = await installStarters(packed);
-  // Whatever is not on this machine has no address.
-  await startUp({ args: ['--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1'] });
+  await startUp({
+    args: [
+      // Whatever is not on this machine has no address.
+      '--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1',
+      // Pages whose answers pass through the test come from nowhere, and may not ask loopback unless this is off.
+      '--disable-features=LocalNetworkAccessChecks',
+    ],
+  });
 });
 
 after(async () => {
@@ -83,8 +89,14 @@ test('Vite’s dev server', async () => {
   const server = startTool('vite', ['vite', ...args]);
   await untilAnswering(`http://127.0.0.1:${port}${BASE}`, server);
   try {
-    // Its pages hold scripts of its own, so it is served without a policy.
-    await talksAndReloads(`http://127.0.0.1:${port}${BASE}`, { ignore: /^debug: \[vite\]/ });
+    // It has no setting for headers on its command line.
+    const policed = (_page, context) =>
+      context.route('**/*', async (route) => {
+        const response = await route.fetch();
+        const headers = { ...response.headers(), 'content-security-policy': strict() };
+        await route.fulfill({ response, headers });
+      });
+    await talksAndReloads(`http://127.0.0.1:${port}${BASE}`, { ignore: /^debug: \[vite\]/, prepare: policed });
   } finally {
     await end(server.child);
   }
@@ -198,7 +210,8 @@ async function served(name, policy, use) {
 /** Opens the page twice in one browser: it talks to itself both times, under one address, and asks nobody else. */
 async function talksAndReloads(url, options) {
   const asked = new Set();
-  const prepare = (page, context) => {
+  const prepare = async (page, context) => {
+    await options?.prepare?.(page, context);
     context.on('request', (request) => asked.add(request.url()));
     page.on('websocket', (socket) => asked.add(socket.url()));
   };
