@@ -9,7 +9,7 @@ const bytesIn = 70 /* the gateway took it */ + (30 + 21) /* its ack */ + (30 + 1
 /** What these settings show to whom. */
 export function privacyReport(options: CheckedOptions): PrivacyReport {
   const { slotMs, loopMs, hopDelayMs, ackDelayMs, dangerNoPacing, askForMore, gatewaySelect } = options;
-  const { storage, topology, minPerformance = 50, refreshMs = 300_000 } = options;
+  const { storage, topology, worker, minPerformance = 50, refreshMs = 300_000 } = options;
   const rate = 1000 / loopMs + (dangerNoPacing ? 0 : 1000 / slotMs);
 
   const leaving = dangerNoPacing
@@ -53,6 +53,11 @@ export function privacyReport(options: CheckedOptions): PrivacyReport {
       'gateway.select',
       gatewaySelect === 'fastest',
       'All gateways are contacted from your IP address before the first one is chosen, and a near one tells where you are.',
+    ],
+    [
+      'worker',
+      worker === false,
+      'Packets are made in this thread. Where it is busy, or its page hidden, fewer leave, and the gateway and the line see that.',
     ],
     ['askForMore', askForMore, 'A peer you answer learns your address when its reply blocks run out.'],
     [

@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { beforeEach, describe, expect, test, vi } from 'vitest';
 import { MixError } from '../../js/errors.js';
-import type { MixClientOptions, PrivacyReport, TrafficControl } from '../../js/types.js';
+import type { MixClientOptions, MixEngine, PrivacyReport, TrafficControl } from '../../js/types.js';
 import { address, connected, failure, gateway, newClient, started, stateOf, stubBrowser } from './fake.js';
 
 const balanced = { slotMs: 20, loopMs: 200, hopDelayMs: 15, ackDelayMs: 15, dangerNoPacing: false };
@@ -248,6 +248,8 @@ describe('the privacy report', () => {
     const network = { directories: ['http://127.0.0.1/api'], topology: {}, minPerformance: 80 };
     expect(weak(report({ ...safest, network }))).toEqual(['network.minPerformance', 'network.topology']);
     expect(weak(report({ ...safest, network: { ...network, topology: undefined, minPerformance: 50 } }))).toEqual([]);
+    const engine = { startInThread: () => expect.unreachable() } as MixEngine;
+    expect(weak(report({ ...safest, worker: false, engine }))).toEqual(['worker']);
     const everything = report({ privacy: { ...fast, loopMs: 100, dangerNoPacing: true } });
     expect(everything.weakened.every(({ cost }) => cost.length > 20)).toBe(true);
   });
