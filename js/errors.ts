@@ -192,7 +192,7 @@ export const errorTable: Readonly<Record<MixErrorCode, ErrorTableEntry>> = /* @_
     'gateway-gone': entry(
       GatewayError,
       false,
-      'The gateway of this profile has left the network. Choose another gateway; the address changes with it.',
+      'The gateway of this profile has left the network. Move to another one with network.switchGateway(); the address changes with it.',
     ),
     'gateway-refused': entry(
       GatewayError,

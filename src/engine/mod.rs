@@ -129,6 +129,8 @@ pub struct Engine<P: PacketFormat = Sphinx> {
     now: Instant,
     /// Since when the clocks of acks and messages stand still, because no link is up.
     frozen_since: Option<Instant>,
+    /// How long there was none, or the machine slept.
+    down: Duration,
     format: PhantomData<fn() -> P>,
 }
 
@@ -192,6 +194,7 @@ impl<P: PacketFormat> Engine<P> {
             round_trips: RoundTrips::default(),
             now,
             frozen_since: Some(now),
+            down: Duration::ZERO,
             format: PhantomData,
         }
     }
@@ -497,6 +500,11 @@ impl<P: PacketFormat> Engine<P> {
         self.replies.stock_of(tag)
     }
 
+    /// How long a link was up so far, give or take the same for all times: what deadlines of messages are counted in.
+    pub fn up_time(&self, now: Instant) -> Duration {
+        self.link_time(now).since(Instant::ZERO).saturating_sub(self.down)
+    }
+
     // ── inside ───────────────────────────────────────────────────────────────────────────────────────────────────
 
     /// Moves the clock on and notices a sleep: a wake-up much later than asked for.
@@ -519,6 +527,7 @@ impl<P: PacketFormat> Engine<P> {
 
     /// No link was up for this long, or the machine slept: what waits for acks and fragments gets that time back.
     fn paused(&mut self, pause: Duration) {
+        self.down = self.down.saturating_add(pause);
         self.outbound.shift(pause);
         self.replies.shift(pause);
         self.reassembler.note_sleep(pause);

@@ -426,7 +426,7 @@ impl<P: PacketFormat> Client<P> {
                     self.events.push_back(Event::Engine(event));
                 }
             }
-            engine::Event::Sent { id } if outbox::is_own(id) => {}
+            engine::Event::Sent { id } | engine::Event::Fragments { id, .. } if outbox::is_own(id) => {}
             engine::Event::Received { body, tag, over } => self.received(body, tag, over, now),
             engine::Event::Room => {
                 self.full = false;

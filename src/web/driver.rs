@@ -29,7 +29,7 @@ use super::socket::{Socket, SocketEvent};
 use super::start::{Prepared, prepare};
 use super::waiting::Waiting;
 use super::writer::Writer;
-use crate::engine::{self, Code, FetchError, FetchId, Incoming, LinkId, Request, SendError};
+use crate::engine::{self, Code, FetchError, FetchId, Incoming, LinkId, Phase, Request, SendError, State, SwitchError};
 use crate::exchange::{Client, Event, RequestError};
 use crate::limits;
 use crate::message::{Address, GatewayId};
@@ -174,6 +174,7 @@ impl Driver {
                 if self.closing.as_ref().is_some_and(|closing| closing.deadline <= now) {
                     self.begin_close(now);
                 }
+                self.refuse_late(self.client.engine().up_time(now));
             }
             Input::Chore(Chore::Fetched(id, answer)) => {
                 self.client.handle_fetched(id, answer.as_deref().map_err(|error| *error), now);
@@ -229,7 +230,7 @@ impl Driver {
                 // What came first goes first.
                 let refused = if self.waiting.is_empty() { self.try_send(id, outgoing) } else { Some(outgoing) };
                 if let Some(outgoing) = refused
-                    && !self.waiting.push(id, outgoing)
+                    && !self.waiting.push(id, outgoing, self.client.engine().up_time(now))
                 {
                     self.post.answer(id, Err(Failure::new(Code::QueueFull)));
                 }
@@ -334,7 +335,12 @@ impl Driver {
 
     /// Begins to move to another gateway. Answered when it is done, or cannot be.
     fn switch(&mut self, id: RequestId, gateway: GatewayId, now: Instant) {
-        match self.client.engine_mut().switch_gateway(gateway, now) {
+        // One that is done, but not yet on disk, is under way too.
+        let begun = match self.switching {
+            Some(_) => Err(SwitchError::Moving),
+            None => self.client.engine_mut().switch_gateway(gateway, now),
+        };
+        match begun {
             Ok(begun) => {
                 self.switching = Some(id);
                 self.moved = !begun;
@@ -482,9 +488,11 @@ impl Driver {
 
     /// Gives the engine the next message that waited for room. Whether there was one.
     fn refill(&mut self) -> bool {
-        let Some((id, outgoing)) = self.waiting.next() else { return false };
+        let up = self.client.engine().up_time(self.clock.now());
+        self.refuse_late(up);
+        let Some((id, outgoing)) = self.waiting.next(up) else { return false };
         if let Some(outgoing) = self.try_send(id, outgoing) {
-            self.waiting.put_back(id, outgoing);
+            self.waiting.put_back(id, outgoing, up);
             return false;
         }
         if self.waiting.is_empty() {
@@ -492,6 +500,13 @@ impl Driver {
             self.begin_close(self.clock.now());
         }
         true
+    }
+
+    /// What waited for room until its time was over.
+    fn refuse_late(&mut self, up: Duration) {
+        for id in self.waiting.take_late(up) {
+            self.post.answer(id, Err(Failure::new(Code::Timeout).during(Phase::Queue)));
+        }
     }
 
     /// `open` and `switch` are answered when the link is up and what a reload needs is on disk.
@@ -563,6 +578,12 @@ impl Driver {
         }
         if let Some(closing) = self.closing.as_ref().filter(|closing| !closing.begun) {
             at = at.min(closing.deadline);
+        }
+        let engine = self.client.engine();
+        if matches!(engine.state(), State::Ready | State::Degraded)
+            && let Some(deadline) = self.waiting.next_deadline()
+        {
+            at = at.min(now + deadline.saturating_sub(engine.up_time(now)));
         }
         // One that fires too early costs a look. Setting it anew for each later deadline could go on for ever.
         if self.alarm_at.is_none_or(|set| at < set) {

@@ -1,19 +1,20 @@
 //! One WebSocket: frames in, frames out, and how much of it the browser still holds.
 //!
-//! gloo-net turns the browser's callbacks into a stream, in order. Writing goes to the same socket directly: the stream
-//! would wrap each frame in a blob, which the browser copies through another process first. The socket is never
-//! split, since only the whole one can be asked what is buffered.
+//! What the browser tells is queued in order. The listener belongs to JavaScript and is never taken back: a socket that is
+//! let go of before it has closed may still tell something, and not every class that stands for `WebSocket` lets go of
+//! listeners. It finds nobody then.
 
+use alloc::collections::VecDeque;
+use alloc::rc::Rc;
 use alloc::string::String;
 use alloc::vec::Vec;
-use core::pin::Pin;
-use core::task::{Context, Poll, ready};
+use core::cell::RefCell;
+use core::task::{Context, Poll, Waker};
 
-use futures_util::{Sink, Stream};
-use gloo_net::websocket::Message;
-use gloo_net::websocket::futures::WebSocket;
-use js_sys::{Function, Uint8Array};
+use js_sys::{ArrayBuffer, Function, Uint8Array};
+use wasm_bindgen::prelude::Closure;
 use wasm_bindgen::{JsCast, JsValue};
+use web_sys::{BinaryType, MessageEvent};
 
 use crate::engine::{LinkId, Outgoing};
 use crate::limits;
@@ -23,15 +24,21 @@ pub struct Socket {
     link: LinkId,
     /// The browser's object, for writing and asking.
     raw: web_sys::WebSocket,
-    /// The same object as a stream of what happens to it.
-    events: Option<WebSocket>,
+    heard: Rc<RefCell<Heard>>,
     /// Made by JavaScript's own means, so it may not copy what it is given to write.
     is_foreign: bool,
     phase: Phase,
     /// Nobody wants it any more.
     dismissed: bool,
-    /// A frame that came before anybody had looked whether it is open.
-    early: Option<SocketEvent>,
+}
+
+/// What the browser has told and nobody has asked for yet.
+#[derive(Default)]
+struct Heard {
+    events: VecDeque<SocketEvent>,
+    waker: Option<Waker>,
+    /// Nobody will ask.
+    is_deaf: bool,
 }
 
 /// What happened to a socket.
@@ -67,16 +74,13 @@ impl Socket {
             Some(make) => make.call1(&JsValue::UNDEFINED, &JsValue::from_str(url)).ok()?.unchecked_into(),
             None => web_sys::WebSocket::new(url).ok()?,
         };
-        let events = Some(WebSocket::try_from(raw.clone()).ok()?);
-        Some(Self {
-            link,
-            raw,
-            events,
-            is_foreign: make.is_some(),
-            phase: Phase::Connecting,
-            dismissed: false,
-            early: None,
-        })
+        raw.set_binary_type(BinaryType::Arraybuffer);
+        let heard = Rc::<RefCell<Heard>>::default();
+        let listener = listener(heard.clone());
+        for kind in ["open", "message", "error", "close"] {
+            raw.add_event_listener_with_callback(kind, &listener).ok()?;
+        }
+        Some(Self { link, raw, heard, is_foreign: make.is_some(), phase: Phase::Connecting, dismissed: false })
     }
 
     /// The link this socket carries.
@@ -109,34 +113,41 @@ impl Socket {
 
     /// What happened next, in order. After [`SocketEvent::Closed`] it stays pending for ever.
     pub fn poll_event(&mut self, context: &mut Context<'_>) -> Poll<SocketEvent> {
-        let Some(stream) = self.events.as_mut().filter(|_| self.phase != Phase::Closed) else { return Poll::Pending };
-        if let Some(event) = self.early.take() {
-            return Poll::Ready(event);
+        if self.phase == Phase::Closed {
+            return Poll::Pending;
         }
-        if self.phase == Phase::Connecting {
-            // Registers the waker for the open event. Ready also means failed, which the stream reports.
-            let settled = Sink::<Message>::poll_ready(Pin::new(&mut *stream), context).is_ready();
-            if settled && self.raw.ready_state() == web_sys::WebSocket::OPEN {
-                self.phase = Phase::Open;
-                return Poll::Ready(SocketEvent::Opened);
+        let mut heard = self.heard.borrow_mut();
+        loop {
+            match heard.events.front() {
+                None => {
+                    heard.waker = Some(context.waker().clone());
+                    return Poll::Pending;
+                }
+                Some(SocketEvent::Closed) => {
+                    heard.events.clear();
+                    heard.is_deaf = true;
+                    break;
+                }
+                // One that closes already is never open.
+                Some(SocketEvent::Opened) => {
+                    heard.events.pop_front();
+                    if self.raw.ready_state() == web_sys::WebSocket::OPEN {
+                        self.phase = Phase::Open;
+                        return Poll::Ready(SocketEvent::Opened);
+                    }
+                }
+                // What speaks is open.
+                Some(_) if self.phase == Phase::Connecting => {
+                    self.phase = Phase::Open;
+                    return Poll::Ready(SocketEvent::Opened);
+                }
+                Some(_) => return heard.events.pop_front().map_or(Poll::Pending, Poll::Ready),
             }
         }
-        let event = match ready!(Pin::new(stream).poll_next(context)) {
-            Some(Ok(Message::Bytes(bytes))) if bytes.len() <= limits::FRAME_LEN_MAX => SocketEvent::Binary(bytes),
-            Some(Ok(Message::Text(text))) if text.len() <= limits::FRAME_LEN_MAX => SocketEvent::Text(text),
-            // An error, a closure, the end, or a frame that is too large: all end the link.
-            _ => {
-                self.phase = Phase::Closed;
-                self.close();
-                return Poll::Ready(SocketEvent::Closed);
-            }
-        };
-        if self.phase == Phase::Connecting {
-            self.phase = Phase::Open;
-            self.early = Some(event);
-            return Poll::Ready(SocketEvent::Opened);
-        }
-        Poll::Ready(event)
+        drop(heard);
+        self.phase = Phase::Closed;
+        self.close();
+        Poll::Ready(SocketEvent::Closed)
     }
 
     /// Starts to close as one that nobody wants any more.
@@ -157,12 +168,47 @@ impl Socket {
 }
 
 impl Drop for Socket {
-    /// A browser's socket is closed and forgets our callbacks. Others may have no means to forget the last one, which must
-    /// not be called when it is gone: one that has not closed yet keeps them.
     fn drop(&mut self) {
-        if self.is_foreign && self.raw.ready_state() != web_sys::WebSocket::CLOSED {
-            self.close();
-            core::mem::forget(self.events.take());
+        let mut heard = self.heard.borrow_mut();
+        heard.is_deaf = true;
+        heard.events.clear();
+        drop(heard);
+        self.close();
+    }
+}
+
+/// Queues what it is told.
+fn listener(heard: Rc<RefCell<Heard>>) -> Function {
+    let listener = Closure::<dyn FnMut(MessageEvent)>::new(move |event: MessageEvent| {
+        let event = match event.type_().as_str() {
+            "open" => SocketEvent::Opened,
+            "message" => frame(&event.data()),
+            // An error or a closure: both end the link.
+            _ => SocketEvent::Closed,
+        };
+        let waker = {
+            let mut heard = heard.borrow_mut();
+            if heard.is_deaf {
+                return;
+            }
+            heard.events.push_back(event);
+            heard.waker.take()
+        };
+        if let Some(waker) = waker {
+            waker.wake();
         }
+    });
+    listener.into_js_value().unchecked_into()
+}
+
+/// A message. One that is too large, or neither bytes nor text, ends the link.
+fn frame(data: &JsValue) -> SocketEvent {
+    if let Some(buffer) = data.dyn_ref::<ArrayBuffer>() {
+        let fits = buffer.byte_length() as usize <= limits::FRAME_LEN_MAX;
+        return if fits { SocketEvent::Binary(Uint8Array::new(buffer).to_vec()) } else { SocketEvent::Closed };
+    }
+    match data.as_string() {
+        Some(text) if text.len() <= limits::FRAME_LEN_MAX => SocketEvent::Text(text),
+        _ => SocketEvent::Closed,
     }
 }

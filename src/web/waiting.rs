@@ -6,14 +6,30 @@ use alloc::vec::Vec;
 use super::convert::{Outgoing, RequestId};
 use crate::engine::MessageId;
 use crate::limits;
+use crate::time::Duration;
 
 /// The messages that wait for room, at most [`limits::WAITING_COUNT_MAX`] with [`limits::WAITING_LEN_MAX`] bytes.
 #[derive(Default)]
 pub struct Waiting {
-    queue: VecDeque<(RequestId, Outgoing)>,
+    queue: VecDeque<Entry>,
     len: usize,
     /// The engine said that there is room, and has not refused since.
     room: bool,
+}
+
+/// A message that waits, since when in time with the link up.
+struct Entry {
+    id: RequestId,
+    outgoing: Outgoing,
+    since: Duration,
+}
+
+impl Entry {
+    /// When its time is over, where its sender has named one.
+    fn deadline(&self) -> Option<Duration> {
+        let options = &self.outgoing.sending.options;
+        options.timeout.filter(|_| !options.no_deadline).map(|timeout| self.since.saturating_add(timeout))
+    }
 }
 
 impl Waiting {
@@ -24,13 +40,13 @@ impl Waiting {
 
     /// Appends a message that found no room, unless too much waits already. Whether it was appended.
     #[must_use]
-    pub fn push(&mut self, id: RequestId, outgoing: Outgoing) -> bool {
+    pub fn push(&mut self, id: RequestId, outgoing: Outgoing, since: Duration) -> bool {
         let len = self.len + outgoing.body.len();
         if self.queue.len() >= limits::WAITING_COUNT_MAX || len > limits::WAITING_LEN_MAX {
             return false;
         }
         self.len = len;
-        self.queue.push_back((id, outgoing));
+        self.queue.push_back(Entry { id, outgoing, since });
         true
     }
 
@@ -39,32 +55,55 @@ impl Waiting {
         self.room = true;
     }
 
-    /// Takes the first, if there is room for it.
-    pub fn next(&mut self) -> Option<(RequestId, Outgoing)> {
+    /// Takes the first, if there is room for it. What it has waited does not count once more.
+    pub fn next(&mut self, up: Duration) -> Option<(RequestId, Outgoing)> {
         if !self.room {
             return None;
         }
-        let next = self.queue.pop_front()?;
-        self.len -= next.1.body.len();
-        Some(next)
+        let Entry { id, mut outgoing, since } = self.queue.pop_front()?;
+        self.len -= outgoing.body.len();
+        let waited = up.saturating_sub(since);
+        if let Some(timeout) = &mut outgoing.sending.options.timeout {
+            *timeout = timeout.saturating_sub(waited);
+        }
+        Some((id, outgoing))
+    }
+
+    /// When the first of those is late that have a deadline.
+    pub fn next_deadline(&self) -> Option<Duration> {
+        self.queue.iter().filter_map(Entry::deadline).min()
+    }
+
+    /// Drops those whose time is over; gives back the requests that brought them.
+    pub fn take_late(&mut self, up: Duration) -> Vec<RequestId> {
+        let mut late = Vec::new();
+        self.queue.retain(|entry| {
+            let is_late = entry.deadline().is_some_and(|deadline| deadline <= up);
+            if is_late {
+                late.push(entry.id);
+                self.len -= entry.outgoing.body.len();
+            }
+            !is_late
+        });
+        late
     }
 
     /// Puts the first back, as there was no room after all.
-    pub fn put_back(&mut self, id: RequestId, outgoing: Outgoing) {
+    pub fn put_back(&mut self, id: RequestId, outgoing: Outgoing, since: Duration) {
         self.room = false;
         self.len += outgoing.body.len();
-        self.queue.push_front((id, outgoing));
+        self.queue.push_front(Entry { id, outgoing, since });
     }
 
     /// A message that waits.
     pub fn get_mut(&mut self, message: MessageId) -> Option<&mut Outgoing> {
-        self.queue.iter_mut().map(|(_, outgoing)| outgoing).find(|outgoing| outgoing.message == message)
+        self.queue.iter_mut().map(|entry| &mut entry.outgoing).find(|outgoing| outgoing.message == message)
     }
 
     /// Drops a message; gives back the request that brought it.
     pub fn remove(&mut self, message: MessageId) -> Option<RequestId> {
-        let position = self.queue.iter().position(|(_, outgoing)| outgoing.message == message)?;
-        let (id, outgoing) = self.queue.remove(position)?;
+        let position = self.queue.iter().position(|entry| entry.outgoing.message == message)?;
+        let Entry { id, outgoing, .. } = self.queue.remove(position)?;
         self.len -= outgoing.body.len();
         Some(id)
     }
@@ -72,6 +111,6 @@ impl Waiting {
     /// Drops all; gives back the requests that brought them.
     pub fn take_all(&mut self) -> Vec<RequestId> {
         self.len = 0;
-        self.queue.drain(..).map(|(id, _)| id).collect()
+        self.queue.drain(..).map(|entry| entry.id).collect()
     }
 }

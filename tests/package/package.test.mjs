@@ -13,7 +13,7 @@ import { sizes } from '../../scripts/size.mjs';
 import { root } from '../../scripts/lib/paths.mjs';
 import { run } from '../../scripts/lib/processes.mjs';
 import { toolEnv } from '../../scripts/lib/tools.mjs';
-import { APP, HTML, NOBODY, attempt, devnet, shutDown, startUp, withPage } from './harness.mjs';
+import { APP, HTML, NOBODY, POLICY, attempt, devnet, shutDown, startUp, withPage } from './harness.mjs';
 import { emptyProject, pack } from './packed.mjs';
 import { serve } from './server.mjs';
 
@@ -219,6 +219,34 @@ describe('in Chromium, without a bundler', () => {
         { code: 'directory-unreachable', name: 'TopologyError', isMixError: true },
       );
       assert.match(result.message, /directory/i);
+    });
+  });
+
+  test('a network in memory works in a page too, and no link of it leaves the page', async () => {
+    const tests = join(site, '..', 'tests');
+    await mkdir(tests);
+    for (const name of ['index.js', 'engine.js', 'testing.js', 'mixlet.wasm', 'testing.wasm'])
+      await copyFile(join(site, '..', 'node_modules', 'mixlet', 'dist', name), join(tests, name));
+    await writeFile(join(tests, 'index.html'), HTML);
+    await writeFile(
+      join(tests, 'app.js'),
+      `import { MixClient } from './index.js';
+       import { TestNetwork } from './testing.js';
+       window.talk = async () => {
+         const net = await TestNetwork.create();
+         const client = new MixClient(net.options());
+         const messages = client.messages();
+         await client.send(await client.connect(), 'in memory').delivered;
+         const { value } = await messages.next();
+         await client.close();
+         await net.close();
+         return value.text();
+       };
+       window.ready = true;`,
+    );
+    const headers = { 'content-security-policy': `${POLICY} 'self'; img-src data:` };
+    await withPage(tests, { headers }, async (page) => {
+      assert.equal(await page.evaluate(() => window.talk()), 'in memory');
     });
   });
 

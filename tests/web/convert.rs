@@ -346,7 +346,10 @@ fn a_received_body_moves_with_its_buffer() {
     assert_eq!(get(message, "canReply"), JsValue::TRUE);
 
     let (message, _) = &posted[1];
-    assert_eq!(json(message), r#"{"event":"received","body":{},"tag":null,"canReply":false}"#);
+    assert_eq!(
+        json(message),
+        r#"{"event":"received","via":"plain","tag":null,"address":null,"canReply":false,"body":{}}"#
+    );
 }
 
 #[test]

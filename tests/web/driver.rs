@@ -416,6 +416,21 @@ async fn what_finds_no_room_waits_for_it() {
 }
 
 #[test]
+async fn what_waits_for_room_too_long_is_refused() {
+    let mut page = Page::open(&in_memory()).await;
+    page.state("ready").await;
+    let half = vec![0; limits::MESSAGE_LEN_MAX];
+    page.send(1, &some_address(), &half, "0");
+    page.send(2, &some_address(), &half, "0");
+    let (patient, late) = (page.send(3, &some_address(), b"waits", "0"), page.send_within(4, &some_address(), 300));
+    let refused = page.answer(late).await.unwrap_err();
+    assert_eq!((refused.code.as_str(), refused.phase.as_deref()), ("timeout", Some("queue")));
+    page.call("cancel", &[("message", 1.into())]).await.unwrap();
+    page.answer(patient).await.unwrap();
+    page.close().await;
+}
+
+#[test]
 async fn what_waits_for_room_is_refused_by_a_close_that_does_not_wait() {
     let _hanging = hanging_fetch();
     let mut page = Page::new();

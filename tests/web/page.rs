@@ -75,8 +75,17 @@ impl Page {
 
     /// Queues a message; gives back the number of the request.
     pub fn send(&mut self, number: u32, to: &str, body: &[u8], replies: &str) -> u32 {
+        self.send_with(number, to, body, replies, JsValue::NULL)
+    }
+
+    /// Queues a small message with a deadline; gives back the number of the request.
+    pub fn send_within(&mut self, number: u32, to: &str, millis: u32) -> u32 {
+        self.send_with(number, to, b"in time?", "0", millis.into())
+    }
+
+    fn send_with(&mut self, number: u32, to: &str, body: &[u8], replies: &str, timeout: JsValue) -> u32 {
         let options = object(&[
-            ("timeoutMs", JsValue::NULL),
+            ("timeoutMs", timeout),
             ("replies", JSON::parse(replies).unwrap()),
             ("reliable", true.into()),
             ("priority", 1.into()),

@@ -2,7 +2,7 @@ import { MixClient } from 'mixlet';
 import type { MixAddress, MixClientOptions, ReceivedMessage } from 'mixlet';
 import { TestNetwork } from 'mixlet/testing';
 import type { TestClientOptions, TestNetworkOptions } from 'mixlet/testing';
-import { afterEach } from 'vitest';
+import { afterEach, vi } from 'vitest';
 
 const opened: { close(): Promise<void> }[] = [];
 
@@ -85,7 +85,7 @@ export async function leaving(net: TestNetwork, { client, address }: Connected):
 export const pause = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
 
 /** Waits until something is so. */
-export async function until(what: string, isSo: () => boolean | Promise<boolean>, atMostMs = 5_000): Promise<void> {
+export async function until(what: string, isSo: () => boolean | Promise<boolean>, atMostMs = 20_000): Promise<void> {
   const end = performance.now() + atMostMs;
   while (!(await isSo())) {
     if (performance.now() > end) throw new Error(`not within ${atMostMs} ms: ${what}`);
@@ -101,4 +101,25 @@ export async function outcome(promise: Promise<unknown>): Promise<{ error?: unkn
   } catch (error) {
     return { error, ms: performance.now() - start };
   }
+}
+
+const realTimeout = setTimeout;
+
+/** Lets fake time pass until something is so, in steps, as what is not faked needs real time: compiling above all. */
+export async function passUntil(what: string, isSo: () => boolean, stepMs = 500): Promise<void> {
+  // Every clock is faked; each step takes a millisecond at least.
+  for (let steps = 0; !isSo(); steps++) {
+    if (steps > 5_000) throw new Error(`not within ${steps} steps: ${what}`);
+    await vi.advanceTimersByTimeAsync(stepMs);
+    await new Promise((resolve) => realTimeout(resolve, 1));
+  }
+}
+
+/** The same until a promise is settled. */
+export async function passUntilSettled<T>(promise: Promise<T>): Promise<T> {
+  let isOver = false;
+  const over = () => (isOver = true);
+  promise.then(over, over);
+  await passUntil('the promise is settled', () => isOver);
+  return promise;
 }
