@@ -19,4 +19,6 @@ export {
 } from './errors.js';
 export type { ErrorTableEntry, MixErrorCode, MixErrorOptions } from './errors.js';
 export { limits } from './limits.js';
+export { readSdkPayload, writeSdkPayload } from './sdk-payload.js';
+export type { SdkPayload } from './sdk-payload.js';
 export type * from './types.js';

@@ -30,7 +30,7 @@ export function privacyReport(options: CheckedOptions): PrivacyReport {
     },
     {
       who: 'recipient',
-      what: `Your messages, when they come, and ${tag}. Not your address${asking}. Its gateway sees how much comes for it, not from whom.`,
+      what: `Your messages, when they come, and ${tag}. Not your address${asking}. Its gateway sees how much comes for it, not from whom. Who writes to you learns when you are connected: your client sends receipts and answers probes.`,
     },
     {
       who: 'directory',

@@ -107,6 +107,18 @@ fn a_recipient_that_stays_away_is_told_at_the_deadline() {
 }
 
 #[test]
+fn the_deadline_of_a_receipt_stands_still_without_a_link() {
+    let (mut world, bob) = pair(9, Weather::default());
+    world.stop_gateway(0, false);
+    world.run_for(secs(1));
+    let options = SendOptions { timeout: Some(secs(30)), ..SendOptions::default() };
+    world.send_receipted(ALICE, (1, Receipt::Yes), &bob, b"from the tunnel", &options).unwrap();
+    world.run_for(secs(120));
+    world.revive_gateway(0);
+    world.run_until(secs(90), |world| receipted(world).contains(&1));
+}
+
+#[test]
 fn a_recipient_that_comes_back_sees_a_repeated_message_once() {
     let (mut world, bob) = pair(5, Weather::default());
     stop(&mut world, BOB);

@@ -205,14 +205,16 @@ impl Receipts {
         self.due.insert((due, message));
     }
 
-    /// The link is back after so long: what was waited for could not come.
+    /// The link is back after so long: what was waited for could not come, and no deadline runs meanwhile.
     pub(super) fn shift(&mut self, pause: Duration) {
-        let due = core::mem::take(&mut self.due);
-        for (at, message) in due {
-            if let Some(awaited) = self.awaited.get_mut(&message) {
-                awaited.due = Some(at + pause);
-                awaited.deadline = awaited.deadline.map(|deadline| deadline + pause);
-                self.due.insert((at + pause, message));
+        for awaited in self.awaited.values_mut() {
+            awaited.due = awaited.due.map(|due| due + pause);
+            awaited.deadline = awaited.deadline.map(|deadline| deadline + pause);
+        }
+        self.due = TableSet::new();
+        for (message, awaited) in self.awaited.iter() {
+            if let Some(due) = awaited.due {
+                self.due.insert((due, *message));
             }
         }
     }
