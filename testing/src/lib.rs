@@ -1,7 +1,7 @@
 //! A mixnet without sockets, for the tests of apps that use mixlet.
 //!
 //! [`Network`] joins the devnet's mix nodes and gateways by a heap of what is on its way. It has no clock: whoever runs
-//! it says what time it is. On wasm32 [`web`] is what `js/testing.ts` sees of it.
+//! it says what time it is. On wasm32 `web` is what `js/testing.ts` sees of it.
 //!
 //! This network protects nobody: one process sees every hop, and its keys follow from a number.
 
