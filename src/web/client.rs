@@ -10,8 +10,9 @@ use wasm_bindgen::prelude::wasm_bindgen;
 use wasm_bindgen::{JsCast, JsValue};
 use wasm_bindgen_futures::spawn_local;
 
-use super::convert::{Command, Failure, Post};
+use super::convert::{Command, Failure};
 use super::driver;
+use super::post::Post;
 use crate::engine::Code;
 use crate::limits;
 

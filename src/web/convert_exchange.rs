@@ -7,9 +7,10 @@ use js_sys::{Array, Object};
 use wasm_bindgen::{JsCast, JsValue};
 
 use super::convert::{
-    Failure, Post, bytes, duration, field, flag, invalid, message_id, millis, optional, recipient, send_options, set,
-    set_from, strict, text, whole, wire,
+    Failure, bytes, duration, field, flag, invalid, message_id, optional, recipient, send_options, strict, text, whole,
+    wire,
 };
+use super::post::{Post, millis, set, set_from};
 use crate::engine::{MessageId, Recipient, SendOptions};
 use crate::exchange::{Event, Item, RequestHandle, RequestOptions, Speaks, StreamId, StreamOptions};
 use crate::json::Value;

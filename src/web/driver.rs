@@ -22,9 +22,10 @@ use wasm_bindgen::JsValue;
 
 use super::alarm::Alarm;
 use super::clock::Clock;
-use super::convert::{self, Command, Failure, OpenOptions, Outgoing, Post, RequestId};
+use super::convert::{self, Command, Failure, OpenOptions, Outgoing, RequestId};
 use super::convert_exchange::Call;
 use super::fetch::fetch;
+use super::post::{self, Post};
 use super::socket::{Socket, SocketEvent};
 use super::start::{Prepared, prepare};
 use super::waiting::Waiting;
@@ -216,8 +217,7 @@ impl Driver {
             Command::Close { id, drain, timeout } => self.close(id, drain, timeout, now),
             Command::Exchange { id, call } => self.exchange(id, call, now),
             Command::Gateways { id } => {
-                let answer =
-                    self.client.engine().topology().map(|topology| convert::gateways(topology, self.secure_page));
+                let answer = self.client.engine().topology().map(|topology| post::gateways(topology, self.secure_page));
                 self.answer(id, answer);
             }
             Command::Listen { listening } => self.client.engine_mut().listen(listening),
@@ -243,11 +243,11 @@ impl Driver {
             }
             Command::Switch { id, gateway } => self.switch(id, gateway, now),
             Command::Stats { id } => {
-                self.answer(id, Some(convert::stats(&self.client.engine().stats(now), &self.client.dropped())))
+                self.answer(id, Some(post::stats(&self.client.engine().stats(now), &self.client.dropped())))
             }
             Command::Topology { id } => {
                 let age = self.client.engine().stats(now).topology_age;
-                let answer = self.client.engine().topology().map(|topology| convert::topology(topology, age));
+                let answer = self.client.engine().topology().map(|topology| post::topology(topology, age));
                 self.answer(id, answer);
             }
             Command::Traffic { id, traffic } => match self.client.engine_mut().set_traffic(traffic, now) {
@@ -299,7 +299,7 @@ impl Driver {
             }
             Call::StreamWrite { stream, bytes } => {
                 let room = client.write_stream(stream, bytes, now);
-                return self.post.answer(id, Ok(convert::room(room)));
+                return self.post.answer(id, Ok(post::room(room)));
             }
             Call::Unlisten { service } => {
                 client.unlisten(&service);
@@ -310,7 +310,7 @@ impl Driver {
                 Ok(())
             }
         };
-        self.post.answer(id, result.map(|()| convert::nothing()));
+        self.post.answer(id, result.map(|()| post::nothing()));
     }
 
     /// What is not known before the first topology is answered with `not-connected`.
@@ -325,7 +325,7 @@ impl Driver {
         match self.client.send(*message, to, body, sending, now) {
             Ok(receipt) => {
                 self.client.engine_mut().watch(*message, *watched, now);
-                self.post.answer(id, Ok(convert::sent(receipt)));
+                self.post.answer(id, Ok(post::sent(receipt)));
             }
             Err(SendError::QueueFull) => return Some(outgoing),
             Err(error) => self.post.answer(id, Err(Failure::from(error))),
@@ -514,7 +514,7 @@ impl Driver {
         let Some(address) = self.address.as_ref().filter(|_| self.writer.is_idle()) else { return };
         let switched = self.switching.take_if(|_| self.moved);
         for id in self.opening.take().into_iter().chain(switched) {
-            self.post.answer(id, Ok(convert::opened(address, self.client.engine().gateway())));
+            self.post.answer(id, Ok(post::opened(address, self.client.engine().gateway())));
         }
     }
 

@@ -14,6 +14,7 @@ pub mod convert;
 pub mod convert_exchange;
 pub mod driver;
 pub mod fetch;
+pub mod post;
 pub mod socket;
 pub mod start;
 pub mod store;

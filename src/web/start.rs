@@ -5,7 +5,8 @@ use alloc::vec::Vec;
 use zeroize::Zeroizing;
 
 use super::clock::Clock;
-use super::convert::{Failure, OpenOptions, Post};
+use super::convert::{Failure, OpenOptions};
+use super::post::Post;
 use super::store::{StorageError, Store};
 use crate::engine::{Code, Config, Phase, Record};
 use crate::identity::{Identity, IdentityError, Registration};

@@ -10,7 +10,8 @@ use mixlet::engine::{
 use mixlet::message::SenderTag;
 use mixlet::time::Duration;
 use mixlet::web::client::{error_codes, wasm_bytes};
-use mixlet::web::convert::{self, Command, Failure, Post, RequestId};
+use mixlet::web::convert::{Command, Failure, RequestId};
+use mixlet::web::post::{self, Post};
 use wasm_bindgen::closure::Closure;
 use wasm_bindgen::{JsCast, JsValue};
 use wasm_bindgen_test::wasm_bindgen_test as test;
@@ -375,10 +376,10 @@ fn stats_are_one_flat_object_of_numbers() {
     stats.sent.real = 3;
     stats.received.unknown = 4;
     stats.dropped.surb_request = 5;
-    let object = convert::stats(&stats, &[("requestRefused", 3)]);
+    let object = post::stats(&stats, &[("requestRefused", 3)]);
     assert_eq!(get(&object, "roundTripMs"), JsValue::NULL);
     stats.round_trip = Some((Duration::from_micros(1_500), Duration::from_millis(20)));
-    let object = convert::stats(&stats, &[("requestRefused", 3)]);
+    let object = post::stats(&stats, &[("requestRefused", 3)]);
     set(&object.clone().unchecked_into(), "wasmBytes", 0.into());
     assert_eq!(
         json(&object),
