@@ -336,7 +336,9 @@ fn a_peer_that_is_away_is_asked_a_few_times_and_what_waits_is_told_undelivered()
     assert_eq!(world.ends(BOB).0, [1], "short ones take turns with the long one");
     // Twenty SURBs came, so nothing can have left beyond them; the requests went over the last.
     let sent = world.engine(BOB).stats(world.now()).sent;
-    assert_eq!(sent.reply + sent.retransmission, 10 + u64::from(limits::SURB_REQUESTS_MAX), "{sent:?}");
+    // The first request may take the place of a fragment.
+    let most = 10 + u64::from(limits::SURB_REQUESTS_MAX);
+    assert!((most - 1..=most).contains(&(sent.reply + sent.retransmission)), "{sent:?}");
     world.assert_quiet();
 }
 

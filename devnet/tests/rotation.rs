@@ -115,7 +115,7 @@ fn reply_blocks_of_the_rotation_before_work_for_its_last_epoch_and_are_dropped_a
 
 #[test]
 fn reply_blocks_of_a_rotation_that_we_do_not_know_yet_wait_for_it() {
-    let (mut world, _, _) = quick_rotations(14);
+    let (mut world, _, _) = quick_rotations(16);
     stop(&mut world, ALICE);
     // Alice learns of the rotation as it begins, Bob some seconds later.
     run_to(&mut world, 180);
