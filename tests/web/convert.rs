@@ -349,7 +349,7 @@ fn a_received_body_moves_with_its_buffer() {
     let (message, _) = &posted[1];
     assert_eq!(
         json(message),
-        r#"{"event":"received","via":"plain","tag":null,"address":null,"canReply":false,"body":{}}"#
+        r#"{"event":"received","via":"plain","wire":null,"tag":null,"address":null,"canReply":false,"body":{}}"#
     );
 }
 
