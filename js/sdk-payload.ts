@@ -9,7 +9,11 @@ export interface SdkPayload {
  * The bytes that pages with Nym's TypeScript SDK understand: the length of a description in eight bytes, the description
  * as JSON, the data.
  */
-export function writeSdkPayload(data: Uint8Array | string, mimeType = 'text/plain', headers: string | null = null) {
+export function writeSdkPayload(
+  data: Uint8Array | string,
+  mimeType = 'text/plain',
+  headers: string | null = null,
+): Uint8Array {
   const encoder = new TextEncoder();
   const [description, body] = [
     encoder.encode(JSON.stringify({ mimeType, headers })),
