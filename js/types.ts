@@ -328,7 +328,10 @@ export interface ReceivedMessage {
   readonly receivedAt: Date;
   /** `plain`: bare bytes, as every client of the network sends them. `mixlet`: the sender's client is mixlet. */
   readonly via: 'mixlet' | 'plain';
-  /** For answering; the same for all messages of one sender until it starts anew. `null`: cannot be answered. */
+  /**
+   * For answering; the same for all messages of one sender until it starts anew. `null`: there is no such tag. An answer
+   * over reply blocks of ours has none and can be answered all the same, with `reply`.
+   */
   readonly from: ReplyTag | null;
   /** Live: false when no SURB is left and none is on its way, or they have expired. */
   readonly canReply: boolean;
