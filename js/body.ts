@@ -1,3 +1,4 @@
+import { mixError } from './errors.js';
 import { limits } from './limits.js';
 import type { MixData } from './types.js';
 
@@ -17,4 +18,18 @@ export function toBody(data: MixData): Uint8Array | Blob | 'too-large' {
 
 function copied(bytes: Uint8Array): Uint8Array | 'too-large' {
   return bytes.byteLength > limits.messageBytes ? 'too-large' : new Uint8Array(bytes);
+}
+
+/** What can be posted more than once without the page copying much. */
+export function lasting(body: Uint8Array | Blob): Uint8Array | Blob {
+  return body instanceof Blob || body.byteLength <= limits.copiedBytes ? body : new Blob([body as BlobPart]);
+}
+
+/** What is in a Blob. Rejects `config-invalid`. */
+export async function readBlob(blob: Blob): Promise<Uint8Array> {
+  try {
+    return new Uint8Array(await blob.arrayBuffer());
+  } catch (cause) {
+    throw mixError('config-invalid', 'The Blob could not be read; its file may have changed.', { cause });
+  }
 }

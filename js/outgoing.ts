@@ -1,3 +1,4 @@
+import { lasting, readBlob } from './body.js';
 import { fromWire, mixError } from './errors.js';
 import { limits } from './limits.js';
 import type { SendSettings, WorkerEvent } from './protocol.js';
@@ -221,12 +222,9 @@ export class Outgoing {
   async #readAndPost(rpc: Rpc, entry: Entry, blob: Blob): Promise<void> {
     let body: Uint8Array;
     try {
-      body = new Uint8Array(await blob.arrayBuffer());
-    } catch (cause) {
-      this.#fail(
-        entry,
-        mixError('config-invalid', 'The Blob could not be read; its file may have changed.', { cause }),
-      );
+      body = await readBlob(blob);
+    } catch (error) {
+      this.#fail(entry, error);
       return;
     }
     if (this.#rpc !== rpc) return;
@@ -329,11 +327,6 @@ export class Outgoing {
     this.#handedOver?.open();
     this.#handedOver = null;
   }
-}
-
-/** What can be posted more than once without the page copying much. */
-function lasting(body: Uint8Array | Blob): Uint8Array | Blob {
-  return body instanceof Blob || body.byteLength <= limits.copiedBytes ? body : new Blob([body as BlobPart]);
 }
 
 /** A deadline that stands still while the link is down. */

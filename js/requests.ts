@@ -1,3 +1,4 @@
+import { lasting, readBlob } from './body.js';
 import { fromWire, mixError } from './errors.js';
 import { limits } from './limits.js';
 import type { RequestSettings, WorkerEvent } from './protocol.js';
@@ -160,12 +161,9 @@ export class Requests {
   async #readAndPost(rpc: Rpc, entry: Entry, blob: Blob): Promise<void> {
     let body: Uint8Array;
     try {
-      body = new Uint8Array(await blob.arrayBuffer());
-    } catch (cause) {
-      this.#fail(
-        entry,
-        mixError('config-invalid', 'The Blob could not be read; its file may have changed.', { cause }),
-      );
+      body = await readBlob(blob);
+    } catch (error) {
+      this.#fail(entry, error);
       return;
     }
     if (this.#entries.has(entry.number) && this.#rpc === rpc) this.#post(rpc, [entry], body);
@@ -241,10 +239,6 @@ function isAlike(a: Entry, b: Entry): boolean {
     JSON.stringify(a.settings) === JSON.stringify(b.settings)
   );
 }
-
-/** What can be posted more than once without the page copying much. */
-const lasting = (body: Uint8Array | Blob) =>
-  body instanceof Blob || body.byteLength <= limits.copiedBytes ? body : new Blob([body as BlobPart]);
 
 /** Each buffer once: two bodies may share one. */
 const buffersOf = (items: { body: Uint8Array }[]) => [...new Set(items.map(({ body }) => body.buffer as ArrayBuffer))];

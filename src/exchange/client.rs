@@ -502,11 +502,7 @@ impl<P: PacketFormat> Client<P> {
             Kind::Probe | Kind::Presence => envelope.body.first_chunk().map(|features| u32::from_be_bytes(*features)),
             _ => None,
         };
-        let features = features.or(match self.peers.get(&from) {
-            Some(Speaks::Mixlet { features }) => Some(features),
-            _ => None,
-        });
-        self.heard(&from, Speaks::Mixlet { features: features.unwrap_or(peers::FEATURES) }, now);
+        self.heard_mixlet(&from, features, now);
         match envelope.kind {
             Kind::Receipt => self.receipt(envelope.id, &from, now),
             Kind::Request => self.asked(envelope, &from),
@@ -556,13 +552,18 @@ impl<P: PacketFormat> Client<P> {
         }
     }
 
+    /// An envelope came. `features`: what it says of itself; else what was known before holds, or all there is.
+    fn heard_mixlet(&mut self, from: &Recipient, features: Option<u32>, now: Instant) {
+        let features = features.or(match self.peers.get(from) {
+            Some(Speaks::Mixlet { features }) => Some(features),
+            _ => None,
+        });
+        self.heard(from, Speaks::Mixlet { features: features.unwrap_or(peers::FEATURES) }, now);
+    }
+
     fn message(&mut self, envelope: &Envelope<'_>, from: Option<Recipient>, now: Instant) {
         if let Some(from) = &from {
-            let features = match self.peers.get(from) {
-                Some(Speaks::Mixlet { features }) => features,
-                _ => peers::FEATURES,
-            };
-            self.heard(from, Speaks::Mixlet { features }, now);
+            self.heard_mixlet(from, None, now);
             // Also for one that came again: the first receipt may be lost.
             if envelope.flags & envelope::WANTS_RECEIPT != 0 {
                 self.outbox.answer(from, Kind::Receipt, envelope.id, &[]);

@@ -51,17 +51,17 @@ impl Outbox {
 
     /// Queues what somebody else made us say. Dropped when too much waits: who asks too much is not answered.
     pub(super) fn answer(&mut self, to: &Recipient, kind: Kind, id: Id, body: &[u8]) {
-        if self.waiting.len() < limits::ENVELOPES_WAITING_COUNT_MAX {
-            self.push(to.clone(), envelope::simple(kind, id, body), answering());
-        } else {
-            self.dropped += 1;
-        }
+        self.say(to, envelope::simple(kind, id, body));
     }
 
     /// Queues the same bytes once more, for somebody who asked twice.
     pub(super) fn again(&mut self, to: &Recipient, bytes: &[u8]) {
+        self.say(to, bytes.to_vec());
+    }
+
+    fn say(&mut self, to: &Recipient, bytes: Vec<u8>) {
         if self.waiting.len() < limits::ENVELOPES_WAITING_COUNT_MAX {
-            self.push(to.clone(), bytes.to_vec(), answering());
+            self.push(to.clone(), bytes, answering());
         } else {
             self.dropped += 1;
         }
