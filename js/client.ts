@@ -194,10 +194,7 @@ export class MixClient extends EventTarget {
     if (this.#session && !this.#closing) this.#shutDown(this.#session, drain, timeoutMs);
     else if (!drain) this.#closing?.hurry.open();
     // A client that drains still receives; its iterators end with it.
-    if (!this.#closing) {
-      this.#inbox.end();
-      this.#exchange.end();
-    }
+    if (!this.#closing) this.#endListening();
     this.#setState('closed');
     return this.#closed(signal);
   }
@@ -374,8 +371,7 @@ export class MixClient extends EventTarget {
       if (this.#attempt === attempt) {
         this.#attempt = null;
         if (this.#state === 'connecting') this.#setState('idle');
-        this.#outgoing.failAll(error);
-        this.#exchange.failAll(error);
+        this.#failAll(error, error);
       }
       attempt.reject(error);
     }
@@ -430,16 +426,14 @@ export class MixClient extends EventTarget {
   #giveUp(attempt: Attempt): void {
     this.#attempt = null;
     attempt.abort(mixError('closed', 'connect() was cut short by close().', { phase: attempt.phase }));
-    this.#outgoing.failAll(mixError('closed-before-delivery'));
-    this.#exchange.failAll(mixError('closed'));
+    this.#failAll(mixError('closed-before-delivery'), mixError('closed'));
   }
 
   /** `close` came between two attempts to start another worker. */
   #interrupt(): void {
     this.#hurry.open();
     this.#hurry = new Gate();
-    this.#outgoing.failAll(mixError('closed-before-delivery'));
-    this.#exchange.failAll(mixError('closed'));
+    this.#failAll(mixError('closed-before-delivery'), mixError('closed'));
   }
 
   /** What `close` returns: the end of the closing, or the abort, which ends the draining. */
@@ -479,8 +473,17 @@ export class MixClient extends EventTarget {
   #letGo(session: Session, reason: MixError, undelivered: MixError): void {
     session.end(reason);
     this.#leave(session);
+    this.#failAll(undelivered, reason);
+    this.#endListening();
+  }
+
+  /** Messages fail with the first, requests and streams with the second. */
+  #failAll(undelivered: unknown, reason: unknown): void {
     this.#outgoing.failAll(undelivered);
     this.#exchange.failAll(reason);
+  }
+
+  #endListening(): void {
     this.#exchange.end();
     this.#inbox.end();
   }
@@ -552,10 +555,8 @@ export class MixClient extends EventTarget {
 
   /** The same without a worker. */
   #end(error: MixError): void {
-    this.#outgoing.failAll(error);
-    this.#exchange.failAll(error);
-    this.#exchange.end();
-    this.#inbox.end();
+    this.#failAll(error, error);
+    this.#endListening();
     this.#setState('closed', error);
     this.#emit('error', error);
   }
