@@ -19,14 +19,23 @@ export class Inbox<M extends Sized> {
   readonly #iterators = new Set<MessageIterator<M>>();
   readonly #dropped: (dropped: Dropped<M>) => void;
   #dispatch: ((message: M) => void) | null = null;
+  readonly #onHeard: () => void;
+  #wasHeard = false;
 
-  constructor(dropped: (dropped: Dropped<M>) => void) {
+  /** `onHeard`: somebody listens, or nobody does any more. */
+  constructor(dropped: (dropped: Dropped<M>) => void, onHeard: () => void) {
     this.#dropped = dropped;
+    this.#onHeard = onHeard;
+  }
+
+  /** Whether somebody listens. */
+  get isHeard(): boolean {
+    return this.#dispatch !== null || this.#iterators.size > 0;
   }
 
   /** Takes a message that has arrived. */
   push(message: M): void {
-    const heard = this.#heard;
+    const heard = this.isHeard;
     this.#dispatch?.(message);
     for (const iterator of this.#iterators) {
       if (!iterator.push(message)) this.#dropped({ reason: 'iterator', message });
@@ -43,6 +52,7 @@ export class Inbox<M extends Sized> {
     this.#dispatch = dispatch;
     const kept = this.#kept.takeAll();
     if (kept.length > 0) queueMicrotask(() => kept.forEach(dispatch));
+    this.#noticeHeard();
   }
 
   /**
@@ -52,7 +62,8 @@ export class Inbox<M extends Sized> {
   iterate(signal: AbortSignal | undefined, ended: boolean): AsyncIterableIterator<M> {
     const iterator = new MessageIterator<M>(signal, (unread) => {
       this.#iterators.delete(iterator);
-      if (!this.#heard) for (const message of unread) this.#keep(message);
+      if (!this.isHeard) for (const message of unread) this.#keep(message);
+      this.#noticeHeard();
     });
     if (signal?.aborted) {
       iterator.end();
@@ -61,6 +72,7 @@ export class Inbox<M extends Sized> {
     for (const message of this.#kept.takeAll()) iterator.push(message);
     if (ended) iterator.end();
     else this.#iterators.add(iterator);
+    this.#noticeHeard();
     return iterator;
   }
 
@@ -68,10 +80,13 @@ export class Inbox<M extends Sized> {
   end(): void {
     for (const iterator of this.#iterators) iterator.end();
     this.#iterators.clear();
+    this.#noticeHeard();
   }
 
-  get #heard(): boolean {
-    return this.#dispatch !== null || this.#iterators.size > 0;
+  #noticeHeard(): void {
+    if (this.isHeard === this.#wasHeard) return;
+    this.#wasHeard = this.isHeard;
+    this.#onHeard();
   }
 
   #keep(message: M): void {
