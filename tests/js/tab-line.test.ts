@@ -122,8 +122,6 @@ describe('the line between two tabs', () => {
   });
 
   test('a message longer than any is allowed breaks it, with little held', async () => {
-    const { reader, onBroken } = await line();
-    reader;
     const keys = await (await derived(await drawn())).line(new Uint8Array(1));
     const broken = vi.fn();
     const channel = new BroadcastChannel('endless');
