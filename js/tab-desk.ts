@@ -54,6 +54,8 @@ export class Desk {
   /** Who was given a request of somebody, and who has a stream that somebody opened. */
   readonly #asked = new Map<number, { seat: Seat; answered: boolean }>();
   readonly #incoming = new Map<number, Seat>();
+  /** What is known of peers, oldest first, for pages that come later. */
+  readonly #peers = new Map<string, Event<'peer'>>();
   /** Messages that nobody listens for yet. */
   #kept: Event<'received'>[] = [];
   #keptBytes = 0;
@@ -214,6 +216,15 @@ export class Desk {
         this.#state = event;
         this.#tellAll(event);
         break;
+      case 'peer': {
+        const peer = event.tag ?? event.address ?? '';
+        this.#peers.delete(peer);
+        this.#peers.set(peer, event);
+        const [oldest] = this.#peers.keys();
+        if (this.#peers.size > limits.watchedTags && oldest !== undefined) this.#peers.delete(oldest);
+        this.#tellAll(event);
+        break;
+      }
       case 'crashed':
         for (const seat of [...this.#seats.values()]) seat.post(seat.number === 0 ? event : { event: 'left' }, []);
         break;
@@ -241,6 +252,7 @@ export class Desk {
     if (id === null) return;
     seat.opening = null;
     if (this.#state) seat.post(this.#state, []);
+    if (seat.number !== 0) for (const peer of this.#peers.values()) seat.post(peer, []);
     seat.post({ id, ok: { ...this.#opened, traffic: this.#traffic ?? undefined } }, []);
   }
 

@@ -277,6 +277,15 @@ describe('tabs that share', () => {
     expect(await third.answer(1)).toMatchObject({ ok: { traffic: fast } });
   });
 
+  test('what is known of peers is told to who comes later', async () => {
+    const { leader } = await pair();
+    const peer = { event: 'peer', speaks: 'mixlet', features: 7, tag, address: null } as const;
+    leader.engine.post({ ...peer, features: 1 }, []);
+    leader.engine.post(peer, []);
+    const third = await join();
+    expect(third.posted.filter((message) => 'event' in message && message.event === 'peer')).toEqual([peer]);
+  });
+
   test('the engine tells what anybody listens for', async () => {
     const { leader, follower } = await pair();
     follower.say({ op: 'listen', retransmissions: true, surbs: false, messages: false });
