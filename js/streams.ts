@@ -42,16 +42,20 @@ export class Streams {
     }
   }
 
-  /** Throws `MixError` `config-invalid` when somebody listens for this service already. */
-  listen(service: string, settings: StreamSettings, signal: AbortSignal | undefined): AsyncIterableIterator<MixStream> {
+  /** Throws `MixError` `config-invalid` when somebody listens for this service already. `ended`: no stream will come. */
+  listen(
+    service: string,
+    settings: StreamSettings,
+    signal: AbortSignal | undefined,
+    ended: boolean,
+  ): AsyncIterableIterator<MixStream> {
     if (this.#listeners.has(service)) {
       throw mixError('config-invalid', `Somebody listens for streams of the service "${service}" already.`);
     }
     const queue = new StreamQueue(signal, () => {
-      this.#listeners.delete(service);
-      this.#rpc?.request('refuseStreams', { service }).catch(ignore);
+      if (this.#listeners.delete(service)) this.#rpc?.request('refuseStreams', { service }).catch(ignore);
     });
-    if (signal?.aborted) {
+    if (ended || signal?.aborted) {
       queue.end();
       return queue;
     }
