@@ -49,7 +49,10 @@ const LANES = {
     ['talk', 'two browsers', 'faults', 'crash'],
     ['shape', 'record', 'interop', 'tabs', 'bad input'],
   ],
-  Firefox: [['talk', 'crash'], ['shape', 'tabs']],
+  Firefox: [
+    ['talk', 'crash'],
+    ['shape', 'tabs'],
+  ],
 };
 
 await entry(async () => {
