@@ -1,4 +1,5 @@
 import { limits } from './limits.js';
+import { Jobs } from './tasks.js';
 
 /** What the inbox asks of a message. */
 interface Sized {
@@ -18,6 +19,7 @@ export class Inbox<M extends Sized> {
   readonly #kept = new Queue<M>(limits.keptMessages, limits.keptBytes);
   readonly #iterators = new Set<MessageIterator<M>>();
   readonly #dropped: (dropped: Dropped<M>) => void;
+  readonly #jobs = new Jobs();
   #dispatch: ((message: M) => void) | null = null;
   readonly #onHeard: () => void;
   #wasHeard = false;
@@ -36,7 +38,10 @@ export class Inbox<M extends Sized> {
   /** Takes a message that has arrived. */
   push(message: M): void {
     const heard = this.isHeard;
-    this.#dispatch?.(message);
+    const dispatch = this.#dispatch;
+    // After what was kept, in its order.
+    if (dispatch && this.#jobs.isBusy) this.#jobs.do(() => dispatch(message));
+    else dispatch?.(message);
     for (const iterator of this.#iterators) {
       if (!iterator.push(message)) this.#dropped({ reason: 'iterator', message });
     }
@@ -44,15 +49,18 @@ export class Inbox<M extends Sized> {
   }
 
   /**
-   * From now on every message goes to `dispatch` too. What was kept goes there in a microtask, so that a listener is
-   * never called before the call that added it has returned.
+   * From now on every message goes to `dispatch` too. What was kept goes there from a microtask on, so that a listener is
+   * never called before the call that added it has returned, and a part in each task.
    */
   listen(dispatch: (message: M) => void): void {
     if (this.#dispatch) return;
     this.#dispatch = dispatch;
     const kept = this.#kept.takeAll();
-    if (kept.length > 0) queueMicrotask(() => kept.forEach(dispatch));
     this.#noticeHeard();
+    if (kept.length === 0) return;
+    queueMicrotask(() => {
+      for (const message of kept) this.#jobs.do(() => dispatch(message));
+    });
   }
 
   /**

@@ -1,5 +1,6 @@
 import { fromWire, mixError } from './errors.js';
 import type { MixError } from './errors.js';
+import { copyOf } from './body.js';
 import { defaultWasm, defaultWorker, fromUrl } from './defaults.js';
 import type { CheckedOptions, PageOptions } from './options.js';
 import type { OpenOptions, Phase, WasmSource, WorkerEvent, WorkerMessage } from './protocol.js';
@@ -143,9 +144,9 @@ export function openOptions(options: CheckedOptions): OpenOptions {
 /** Where the worker finds the wasm. A `Response` is read here, since it cannot be handed over. */
 export async function wasmSource(wasm: CheckedOptions['wasm']): Promise<WasmSource> {
   if (wasm instanceof WebAssembly.Module) return { module: wasm };
-  if (wasm instanceof ArrayBuffer) return { bytes: wasm.slice(0) };
+  if (wasm instanceof ArrayBuffer) return { bytes: (await copyOf(new Uint8Array(wasm))).buffer };
   if (ArrayBuffer.isView(wasm)) {
-    return { bytes: new Uint8Array(wasm.buffer, wasm.byteOffset, wasm.byteLength).slice().buffer };
+    return { bytes: (await copyOf(new Uint8Array(wasm.buffer, wasm.byteOffset, wasm.byteLength))).buffer };
   }
   if (typeof wasm === 'object' && 'arrayBuffer' in wasm) return { bytes: await readResponse(wasm) };
   if (wasm === undefined) return await defaultWasm();
