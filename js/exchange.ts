@@ -135,7 +135,7 @@ export class Exchange {
 
   listen(options: ListenOptions): AsyncIterableIterator<MixStream> {
     const { service, settings, signal } = checkStreamOptions('listen', options);
-    return this.#streams.listen(service, settings, signal);
+    return this.#streams.listen(service, settings, signal, this.#owner.state() === 'closed');
   }
 
   /** A worker is being started: what others have asked meanwhile comes before it is connected. */

@@ -1,4 +1,5 @@
 import { limits } from './limits.js';
+import { Jobs } from './tasks.js';
 
 /** What the inbox asks of a message. */
 interface Sized {
@@ -18,16 +19,29 @@ export class Inbox<M extends Sized> {
   readonly #kept = new Queue<M>(limits.keptMessages, limits.keptBytes);
   readonly #iterators = new Set<MessageIterator<M>>();
   readonly #dropped: (dropped: Dropped<M>) => void;
+  readonly #jobs = new Jobs();
   #dispatch: ((message: M) => void) | null = null;
+  readonly #onHeard: () => void;
+  #wasHeard = false;
 
-  constructor(dropped: (dropped: Dropped<M>) => void) {
+  /** `onHeard`: somebody listens, or nobody does any more. */
+  constructor(dropped: (dropped: Dropped<M>) => void, onHeard: () => void) {
     this.#dropped = dropped;
+    this.#onHeard = onHeard;
+  }
+
+  /** Whether somebody listens. */
+  get isHeard(): boolean {
+    return this.#dispatch !== null || this.#iterators.size > 0;
   }
 
   /** Takes a message that has arrived. */
   push(message: M): void {
-    const heard = this.#heard;
-    this.#dispatch?.(message);
+    const heard = this.isHeard;
+    const dispatch = this.#dispatch;
+    // After what was kept, in its order.
+    if (dispatch && this.#jobs.isBusy) this.#jobs.do(() => dispatch(message));
+    else dispatch?.(message);
     for (const iterator of this.#iterators) {
       if (!iterator.push(message)) this.#dropped({ reason: 'iterator', message });
     }
@@ -35,14 +49,18 @@ export class Inbox<M extends Sized> {
   }
 
   /**
-   * From now on every message goes to `dispatch` too. What was kept goes there in a microtask, so that a listener is
-   * never called before the call that added it has returned.
+   * From now on every message goes to `dispatch` too. What was kept goes there from a microtask on, so that a listener is
+   * never called before the call that added it has returned, and a part in each task.
    */
   listen(dispatch: (message: M) => void): void {
     if (this.#dispatch) return;
     this.#dispatch = dispatch;
     const kept = this.#kept.takeAll();
-    if (kept.length > 0) queueMicrotask(() => kept.forEach(dispatch));
+    this.#noticeHeard();
+    if (kept.length === 0) return;
+    queueMicrotask(() => {
+      for (const message of kept) this.#jobs.do(() => dispatch(message));
+    });
   }
 
   /**
@@ -52,7 +70,8 @@ export class Inbox<M extends Sized> {
   iterate(signal: AbortSignal | undefined, ended: boolean): AsyncIterableIterator<M> {
     const iterator = new MessageIterator<M>(signal, (unread) => {
       this.#iterators.delete(iterator);
-      if (!this.#heard) for (const message of unread) this.#keep(message);
+      if (!this.isHeard) for (const message of unread) this.#keep(message);
+      this.#noticeHeard();
     });
     if (signal?.aborted) {
       iterator.end();
@@ -61,6 +80,7 @@ export class Inbox<M extends Sized> {
     for (const message of this.#kept.takeAll()) iterator.push(message);
     if (ended) iterator.end();
     else this.#iterators.add(iterator);
+    this.#noticeHeard();
     return iterator;
   }
 
@@ -68,10 +88,13 @@ export class Inbox<M extends Sized> {
   end(): void {
     for (const iterator of this.#iterators) iterator.end();
     this.#iterators.clear();
+    this.#noticeHeard();
   }
 
-  get #heard(): boolean {
-    return this.#dispatch !== null || this.#iterators.size > 0;
+  #noticeHeard(): void {
+    if (this.isHeard === this.#wasHeard) return;
+    this.#wasHeard = this.isHeard;
+    this.#onHeard();
   }
 
   #keep(message: M): void {

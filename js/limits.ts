@@ -8,8 +8,12 @@ export const limits = /* @__PURE__ */ Object.freeze({
   queueMessages: 16_384,
   /** Bodies kept for a worker that takes over, until their receipts are there; beyond it `queued` waits. */
   keptBodiesBytes: 32 * 1024 * 1024,
-  /** Longer bytes are kept as a `Blob`, so that the page need not copy them when they go to a worker. */
+  /**
+   * Bytes the page copies in one task, and events, messages and requests it handles in one. What there is more waits for
+   * the next task. Only what a caller hands in is copied whole, in the call.
+   */
   copiedBytes: 256 * 1024,
+  eventsAtOnce: 64,
   /** A client whose worker crashes more often than so many times in so long is closed. */
   crashes: 3,
   crashesMs: 60_000,
@@ -34,7 +38,7 @@ export const limits = /* @__PURE__ */ Object.freeze({
   /** Requests without an answer; beyond it `queue-full`. */
   requests: 16_384,
   /** Requests handed to the worker together. */
-  requestsTogether: 256,
+  requestsTogether: 64,
   /** Bytes of a service's name, and of a request's label. */
   serviceBytes: 64,
   labelBytes: 256,
@@ -70,6 +74,18 @@ export const limits = /* @__PURE__ */ Object.freeze({
   workerUrlMs: 60_000,
   /** A profile's lock may linger for so long after its page was reloaded. */
   lockGraceMs: 1_000,
+  /** Pages that share one connection; more are refused as long as there are so many. */
+  sharingTabs: 64,
+  /** Requests of others that are remembered with the page that handles them. */
+  askedTabs: 4_096,
+  /** A page that wants to share says so again after so long, until it is heard. */
+  tabHelloMs: 250,
+  /** It asks so often whether the tab with the connection runs, and takes over when that has said nothing for so long. */
+  tabPingMs: 5_000,
+  tabSilenceMs: 20_000,
+  /** Bytes that are sealed at a time on the way to another page, and the longest message in such pieces. */
+  tabPieceBytes: 256 * 1024,
+  tabPieces: 160,
   /** The longest deadline that can be set: timers of browsers end here. */
   timeoutMs: 2 ** 31 - 1,
 });

@@ -1,9 +1,10 @@
-import { lasting, readBlob } from './body.js';
+import { lasting, owned, readBlob } from './body.js';
 import { fromWire, mixError } from './errors.js';
 import { limits } from './limits.js';
 import type { SendSettings, WorkerEvent } from './protocol.js';
 import type { Rpc } from './rpc.js';
 import { Handle } from './sent.js';
+import { Jobs, nextTask } from './tasks.js';
 import type { Retransmit, SentMessage, Undelivered } from './types.js';
 import { Gate } from './wait.js';
 
@@ -58,6 +59,9 @@ export class Outgoing {
   #rpc: Rpc | null = null;
   #linkUp = false;
   #handedOver: Gate | null = null;
+  /** The next messages are handed over in the next task. */
+  #isResting = false;
+  readonly #jobs = new Jobs();
 
   constructor(listener: OutgoingListener) {
     this.#listener = listener;
@@ -67,7 +71,8 @@ export class Outgoing {
   refuse(to: string, error: unknown): SentMessage {
     const handle = new Handle(String(this.#next++), null);
     handle.fail(error);
-    this.#tell({ id: handle.id, error, fragmentsAcked: 0, fragmentsTotal: 0 }, to);
+    const undelivered = { id: handle.id, error, fragmentsAcked: 0, fragmentsTotal: 0 };
+    queueMicrotask(() => this.#jobs.do(() => this.#listener.onUndelivered(undelivered, to)));
     return handle;
   }
 
@@ -85,7 +90,7 @@ export class Outgoing {
         watch: (watched) => this.#watch(entry, watched),
       }),
       to,
-      body: settings.receipt === true ? lasting(body) : body,
+      body: settings.receipt === true ? lasting(body) : owned(body),
       bytes: body instanceof Blob ? body.size : body.byteLength,
       wire: crypto.getRandomValues(new Uint8Array(16)),
       settings,
@@ -185,12 +190,19 @@ export class Outgoing {
     }
   }
 
-  /** Gives the worker what it has room for. */
+  /** Gives the worker what it has room for, a part in each task. */
   #handOver(): void {
     const rpc = this.#rpc;
-    if (!rpc) return;
+    if (!rpc || this.#isResting) return;
+    let [count, copied] = [0, 0];
     for (const entry of this.#waiting) {
       if (!this.#hasRoomFor(entry)) return;
+      // What is kept here is copied on its way; Blobs are read first, each in tasks of its own.
+      if (entry.settings.receipt === true && !(entry.body instanceof Blob)) copied += entry.bytes;
+      if (++count > limits.eventsAtOnce || copied > limits.copiedBytes) {
+        this.#rest();
+        return;
+      }
       this.#waiting.delete(entry);
       this.#keep(entry);
       this.#bytes += entry.bytes;
@@ -201,6 +213,14 @@ export class Outgoing {
       else this.#post(rpc, entry, entry.body, !entry.kept);
     }
     this.#noticeHandedOver();
+  }
+
+  #rest(): void {
+    this.#isResting = true;
+    void nextTask().then(() => {
+      this.#isResting = false;
+      this.#handOver();
+    });
   }
 
   #keep(entry: Entry): void {
@@ -288,13 +308,19 @@ export class Outgoing {
 
   #fail(entry: Entry, error: unknown, fragmentsAcked = 0, fragmentsTotal = 0): void {
     if (!this.#entries.has(entry.number)) return;
-    if (entry.handle.isDelivered) {
-      this.#end(entry, error);
-      return;
-    }
     this.#remove(entry);
-    entry.handle.fail(error);
-    this.#tell({ id: entry.handle.id, error, fragmentsAcked, fragmentsTotal }, entry.to);
+    // All of them can fail at once.
+    this.#jobs.do(() => {
+      const { handle, to } = entry;
+      if (handle.isDelivered) {
+        handle.failReceived(error);
+        return;
+      }
+      handle.fail(error);
+      const undelivered = { id: handle.id, error, fragmentsAcked, fragmentsTotal };
+      // In a microtask: a listener is never called before the `send` that failed has returned.
+      queueMicrotask(() => this.#listener.onUndelivered(undelivered, to));
+    });
   }
 
   #remove(entry: Entry): void {
@@ -315,11 +341,6 @@ export class Outgoing {
     this.#bytes -= entry.bytes;
     this.#count--;
     this.#handOver();
-  }
-
-  /** In a microtask: a listener is never called before the `send` that failed has returned. */
-  #tell(undelivered: Undelivered, to: string): void {
-    queueMicrotask(() => this.#listener.onUndelivered(undelivered, to));
   }
 
   #noticeHandedOver(): void {

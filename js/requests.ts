@@ -1,8 +1,9 @@
-import { lasting, readBlob } from './body.js';
+import { lasting, owned, readBlob } from './body.js';
 import { fromWire, mixError } from './errors.js';
 import { limits } from './limits.js';
 import type { RequestSettings, WorkerEvent } from './protocol.js';
 import type { Rpc } from './rpc.js';
+import { Jobs, nextTask } from './tasks.js';
 import type { ReceivedMessage } from './types.js';
 
 /** Who answered what. */
@@ -48,6 +49,7 @@ export class Requests {
   #next = 1;
   #rpc: Rpc | null = null;
   #flushing = false;
+  readonly #jobs = new Jobs();
 
   constructor(owner: RequestsOwner) {
     this.#owner = owner;
@@ -64,7 +66,7 @@ export class Requests {
     const onAbort = () => this.#cancel(entry, signal?.reason);
     const entry: Entry = {
       ...question,
-      body: question.settings.retry ? lasting(question.body) : question.body,
+      body: question.settings.retry ? lasting(question.body) : owned(question.body),
       number,
       wire: crypto.getRandomValues(new Uint8Array(16)),
       resolve,
@@ -125,16 +127,16 @@ export class Requests {
     entry.resolve(this.#owner.received(event));
   }
 
-  #flushSoon(): void {
+  #flushSoon(when: Promise<void> = Promise.resolve()): void {
     if (this.#flushing) return;
     this.#flushing = true;
-    queueMicrotask(() => {
+    void when.then(() => {
       this.#flushing = false;
       this.#flush();
     });
   }
 
-  /** Neighbours that differ in nothing but their bodies go together. */
+  /** Posts what waits, a part in each task. Neighbours that differ in nothing but their bodies go together. */
   #flush(): void {
     const rpc = this.#rpc;
     if (!rpc) return;
@@ -143,7 +145,8 @@ export class Requests {
       if (group.length > 0) this.#post(rpc, group);
       group = [];
     };
-    for (const entry of this.#waiting) {
+    const part = this.#takePart();
+    for (const entry of part) {
       const [first] = group;
       if (entry.body instanceof Blob) {
         post();
@@ -155,7 +158,18 @@ export class Requests {
       }
     }
     post();
-    this.#waiting = [];
+    if (this.#waiting.length > 0) this.#flushSoon(nextTask());
+  }
+
+  /** Takes from those that wait what one task may post. */
+  #takePart(): Entry[] {
+    let copied = 0;
+    let end = this.#waiting.findIndex((entry, place) => {
+      if (entry.settings.retry && !(entry.body instanceof Blob)) copied += entry.bytes;
+      return place === limits.eventsAtOnce || copied > limits.copiedBytes;
+    });
+    if (end < 0) end = this.#waiting.length;
+    return this.#waiting.splice(0, end);
   }
 
   async #readAndPost(rpc: Rpc, entry: Entry, blob: Blob): Promise<void> {
@@ -216,7 +230,8 @@ export class Requests {
   #fail(entry: Entry, error: unknown): void {
     if (!this.#entries.has(entry.number)) return;
     this.#remove(entry);
-    entry.reject(error);
+    // All of them can fail at once.
+    this.#jobs.do(() => entry.reject(error));
   }
 
   #remove(entry: Entry): void {

@@ -1,5 +1,6 @@
-import { toBody } from './body.js';
+import { copyOf, owned, toBody } from './body.js';
 import { MixError, mixError } from './errors.js';
+import { limits } from './limits.js';
 import type { WorkerEvent } from './protocol.js';
 import type { Rpc } from './rpc.js';
 import type { ReceivedMessage, RequestHandler } from './types.js';
@@ -79,17 +80,21 @@ export class Serving {
     });
   }
 
-  async #respond(rpc: Rpc, event: RequestEvent, body: Uint8Array | undefined): Promise<void> {
+  async #respond(rpc: Rpc, event: RequestEvent, answer: Uint8Array | undefined): Promise<void> {
     const { request } = event;
+    let body = answer;
     while (this.#rpc === rpc) {
       const room = this.#room;
+      // It may have to be given once more. What is small is copied on its way.
+      const large = body && body.byteLength > limits.copiedBytes ? body : null;
+      const spare = large ? await copyOf(large) : body;
       try {
-        // Copied and not moved: it may have to be given once more.
-        await rpc.request('respond', { request, body, options: usual });
+        await rpc.request('respond', { request, body, options: usual }, large ? [large.buffer as ArrayBuffer] : []);
         return;
       } catch (error) {
         if (!(error instanceof MixError) || error.code !== 'queue-full') throw error;
         await room.opened;
+        body = spare;
       }
     }
   }
@@ -103,7 +108,8 @@ function announce(rpc: Rpc, service: string): void {
 async function bytesOf(data: Awaited<ReturnType<RequestHandler>>): Promise<Uint8Array> {
   const body = toBody(data);
   if (body === 'too-large') throw mixError('too-large');
-  return body instanceof Blob ? new Uint8Array(await body.arrayBuffer()) : body;
+  const ours = owned(body);
+  return ours instanceof Blob ? new Uint8Array(await ours.arrayBuffer()) : ours;
 }
 
 const usual = {

@@ -3,6 +3,7 @@ import type { MixError } from './errors.js';
 import { limits } from './limits.js';
 import type { StreamSettings, WorkerEvent } from './protocol.js';
 import type { Rpc } from './rpc.js';
+import { Jobs } from './tasks.js';
 import type { MixStream, ReplyTag } from './types.js';
 import { Gate, bounded } from './wait.js';
 import { Latch } from './latch.js';
@@ -15,6 +16,7 @@ export class Streams {
   readonly #streams = new Map<number, Stream>();
   readonly #opening = new Map<number, Latch<Stream>>();
   readonly #listeners = new Map<string, { queue: StreamQueue; settings: StreamSettings }>();
+  readonly #jobs = new Jobs();
   #rpc: Rpc | null = null;
   #next = 1;
 
@@ -42,16 +44,20 @@ export class Streams {
     }
   }
 
-  /** Throws `MixError` `config-invalid` when somebody listens for this service already. */
-  listen(service: string, settings: StreamSettings, signal: AbortSignal | undefined): AsyncIterableIterator<MixStream> {
+  /** Throws `MixError` `config-invalid` when somebody listens for this service already. `ended`: no stream will come. */
+  listen(
+    service: string,
+    settings: StreamSettings,
+    signal: AbortSignal | undefined,
+    ended: boolean,
+  ): AsyncIterableIterator<MixStream> {
     if (this.#listeners.has(service)) {
       throw mixError('config-invalid', `Somebody listens for streams of the service "${service}" already.`);
     }
     const queue = new StreamQueue(signal, () => {
-      this.#listeners.delete(service);
-      this.#rpc?.request('refuseStreams', { service }).catch(ignore);
+      if (this.#listeners.delete(service)) this.#rpc?.request('refuseStreams', { service }).catch(ignore);
     });
-    if (signal?.aborted) {
+    if (ended || signal?.aborted) {
       queue.end();
       return queue;
     }
@@ -68,9 +74,9 @@ export class Streams {
   /** The worker is gone, and all streams with it. */
   failAll(error: unknown): void {
     this.#rpc = null;
-    for (const latch of this.#opening.values()) latch.reject(error);
+    for (const latch of this.#opening.values()) this.#jobs.do(() => latch.reject(error));
     this.#opening.clear();
-    for (const stream of this.#streams.values()) stream.fail(error);
+    for (const stream of this.#streams.values()) this.#jobs.do(() => stream.fail(error));
     this.#streams.clear();
   }
 
