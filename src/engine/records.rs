@@ -7,6 +7,8 @@
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 
+use zeroize::Zeroizing;
+
 use super::output::{Record, Request};
 use super::pages::{self, Given, Held, PageError, Piece, Seen, Shelf};
 use super::shelf::{Pages, Place, Rules};
@@ -123,7 +125,9 @@ impl<P: PacketFormat> Engine<P> {
         let now = self.advance(now);
         let since = self.unix(now);
         let Some(records) = &mut self.records else { return };
-        records.seen.add(1, now, |page| pages::Entry::write(&Seen { id, since }, page));
+        let mut entry = Vec::new();
+        pages::Entry::write(&Seen { id, since }, &mut entry);
+        records.seen.add(1, &entry, now);
         records.change(true, now);
     }
 
@@ -134,9 +138,9 @@ impl<P: PacketFormat> Engine<P> {
         let since = self.unix(now);
         let to = self.conversations.recipient(tag)?;
         let records = self.records.as_mut().filter(|_| !surbs.is_empty())?;
-        let place = records.given.add(count(surbs.len()), now, |page| {
-            pages::write_given(page, (tag, to), since, &mut surbs.iter().map(|surb| &surb.key));
-        });
+        let mut entry = Zeroizing::new(Vec::new());
+        pages::write_given(&mut entry, (tag, to), since, &mut surbs.iter().map(|surb| &surb.key));
+        let place = records.given.add(count(surbs.len()), &entry, now);
         records.change(true, now);
         self.stats.dropped.page += u64::from(place.is_none());
         place
@@ -147,9 +151,9 @@ impl<P: PacketFormat> Engine<P> {
         let since = self.unix(now);
         let rotation_id = self.topology.as_ref().map_or(0, |topology| topology.rotation_id());
         let records = self.records.as_mut().filter(|_| !list.surbs.is_empty())?;
-        let place = records.held.add(count(list.surbs.len()), now, |page| {
-            pages::write_held(page, tag, since, rotation_id, (list.rotation, &list.surbs));
-        });
+        let mut entry = Zeroizing::new(Vec::new());
+        pages::write_held(&mut entry, tag, since, rotation_id, (list.rotation, &list.surbs));
+        let place = records.held.add(count(list.surbs.len()), &entry, now);
         records.change(true, now);
         self.stats.dropped.page += u64::from(place.is_none());
         place
@@ -161,7 +165,9 @@ impl<P: PacketFormat> Engine<P> {
         let Some(records) = &mut self.records else { return };
         for set in sets {
             if let Some(digests) = self.reassembler.finished_digests(context, *set) {
-                records.finished.add(1, now, |page| pages::write_finished(page, (context, *set), since, digests));
+                let mut entry = Vec::new();
+                pages::write_finished(&mut entry, (context, *set), since, digests);
+                records.finished.add(1, &entry, now);
             }
         }
         records.change(true, now);
@@ -171,7 +177,9 @@ impl<P: PacketFormat> Engine<P> {
     pub(super) fn keep_fragment(&mut self, context: Context, fragment: &[u8], now: Instant) {
         let since = self.unix(now);
         let Some(records) = &mut self.records else { return };
-        match records.unfinished.add(1, now, |page| pages::write_piece(page, context, since, fragment)) {
+        let mut entry = Vec::new();
+        pages::write_piece(&mut entry, context, since, fragment);
+        match records.unfinished.add(1, &entry, now) {
             Some(place) => self.reassembler.file(context, fragment, place.page),
             None => self.stats.dropped.page += 1,
         }

@@ -83,33 +83,26 @@ impl Pages {
     }
 
     /// Puts in an entry of so many things. `None`: there is no room.
-    pub(super) fn add(&mut self, count: u32, now: Instant, write: impl FnOnce(&mut Vec<u8>)) -> Option<Place> {
+    pub(super) fn add(&mut self, count: u32, entry: &[u8], now: Instant) -> Option<Place> {
+        while self.rules.rolls && self.len + entry.len() > self.rules.len_max {
+            let oldest = self.pages.keys().next().copied()?;
+            self.delete(oldest);
+        }
+        if self.len + entry.len() > self.rules.len_max {
+            return None;
+        }
         let (number, mut bytes) = match self.open.take() {
             Some(open) => open,
             None => (self.number(), Zeroizing::new(self.head.clone())),
         };
-        let before = bytes.len();
-        write(&mut bytes);
-        let added = bytes.len() - before;
-        while self.rules.rolls && self.len + added > self.rules.len_max {
-            let oldest = self.pages.keys().next().copied().filter(|oldest| *oldest != number);
-            let Some(oldest) = oldest else { break };
-            self.delete(oldest);
-        }
-        if self.len + added > self.rules.len_max {
-            bytes.truncate(before);
-            if before > self.head.len() {
-                self.open = Some((number, bytes));
-            }
-            return None;
-        }
-        self.len += added;
+        bytes.extend_from_slice(entry);
+        self.len += entry.len();
         let new = || Page { needed: 0, count: 0, len: 0, newest: now, written: false };
         let page = self.pages.get_or_insert_with(number, new);
         let place = Place { page: number, at: page.count };
         page.needed += count;
         page.count += count;
-        page.len += added;
+        page.len += entry.len();
         page.newest = now;
         if bytes.len() >= self.rules.page_len {
             self.full.push((number, bytes));
@@ -120,15 +113,13 @@ impl Pages {
         Some(place)
     }
 
-    /// One thing of this page is not needed any more. True: nor is the page.
-    pub(super) fn release(&mut self, number: u32) -> bool {
-        let Some(page) = self.pages.get_mut(&number) else { return false };
+    /// One thing of this page is not needed any more.
+    pub(super) fn release(&mut self, number: u32) {
+        let Some(page) = self.pages.get_mut(&number) else { return };
         page.needed = page.needed.saturating_sub(1);
-        let over = page.needed == 0;
-        if over {
+        if page.needed == 0 {
             self.delete(number);
         }
-        over
     }
 
     /// Deletes the pages that nothing was put into since.

@@ -77,15 +77,17 @@ impl Store {
         };
         let keys = store.get_all_keys(Some(range()?), None).await?;
         let values = store.get_all(Some(range()?), None).await?;
-        let records = keys.iter().map(|key| page_of(&key.as_string()?));
-        let mut pages: Vec<_> = records
-            .zip(values)
-            .filter_map(|(record, value)| {
-                let record = record?;
-                Some((record, bytes(&value).and_then(|sealed| self.unseal(record, &sealed)).ok()))
-            })
-            .collect();
-        pages.sort_unstable_by_key(|(record, _)| *record);
+        let mut pages = Vec::new();
+        // By names they come in another order.
+        for wanted in Shelf::ALL {
+            for (key, value) in keys.iter().zip(&values) {
+                let record = key.as_string().and_then(|key| page_of(&key));
+                let Some(record @ Record::Page(shelf, _)) = record else { continue };
+                if shelf == wanted {
+                    pages.push((record, bytes(value).and_then(|sealed| self.unseal(record, &sealed)).ok()));
+                }
+            }
+        }
         Ok(pages)
     }
 

@@ -103,9 +103,14 @@ impl Writer {
         let store = self.store.clone()?;
         let mut batch = Vec::from([first]);
         if is_page(&batch[0]) {
-            let (pages, others) = core::mem::take(&mut self.queue).into_iter().partition(is_page);
-            self.queue = others;
-            batch.extend::<VecDeque<_>>(pages);
+            let mut at = 0;
+            while let Some(write) = self.queue.get(at) {
+                if is_page(write) {
+                    batch.extend(self.queue.remove(at));
+                } else {
+                    at += 1;
+                }
+            }
             self.pages = batch.len() as u64;
         }
         Some(Box::pin(async move {
