@@ -83,8 +83,12 @@ export class MixClient extends EventTarget {
     onAnswerLost: (id, to, error) => this.#onUndelivered({ id, error, fragmentsAcked: 0, fragmentsTotal: 0 }, to),
   });
   readonly #listeners = new Listeners((type) => this.#onListeners(type));
-  readonly #inbox = new Inbox<ReceivedMessage>(({ reason, message }) =>
-    this.#emit('overflow', { reason, from: message.from, messages: 1, bytes: message.data.byteLength }),
+  readonly #inbox = new Inbox<ReceivedMessage>(
+    ({ reason, message }) =>
+      this.#emit('overflow', { reason, from: message.from, messages: 1, bytes: message.data.byteLength }),
+    () => {
+      if (this.#options.tabs === 'share') this.#tellListening();
+    },
   );
   /** The senders that can be answered, those that wrote first in front. */
   readonly #replyable = new Set<string>();
@@ -390,7 +394,7 @@ export class MixClient extends EventTarget {
     attempt.signal.throwIfAborted();
     const session = new Session(this.#options, {
       onEvent: (event) => this.#onEvent(event),
-      onCrash: (error) => this.#onCrash(session, error),
+      onCrash: (error, left) => this.#onCrash(session, error, left),
       phase: () => this.#attempt?.phase,
     });
     attempt.session = session;
@@ -398,12 +402,12 @@ export class MixClient extends EventTarget {
     const { alive } = session;
     const opening = session.rpc.request('open', { options, wasm, alive }, transfer);
     this.#exchange.prepare(session.rpc);
-    const { address, gateway } = await opening;
+    const opened = await opening;
     session.watch();
-    return { session, address: address as MixAddress, gateway, traffic };
+    return { session, address: opened.address as MixAddress, gateway: opened.gateway, traffic, shared: opened.traffic };
   }
 
-  #begin(attempt: Attempt, { session, address, gateway, traffic }: Opened): MixAddress {
+  #begin(attempt: Attempt, { session, address, gateway, traffic, shared }: Opened): MixAddress {
     this.#session = session;
     this.#attempt = null;
     this.#setGateway(address, gateway);
@@ -413,8 +417,10 @@ export class MixClient extends EventTarget {
     globalThis.document?.addEventListener('freeze', this.#onFreeze);
     globalThis.document?.addEventListener('resume', this.#onResume);
     // Set while connecting: before the first message. It can only fail by the end of the session, which is told anyway.
-    if (traffic !== this.#traffic) session.rpc.request('traffic', { traffic: this.#traffic }).catch(() => {});
-    if (this.#listeners.has('retransmit') || this.#listeners.has('surbs')) this.#tellListening();
+    if (traffic === this.#traffic) this.#traffic = Object.freeze(shared ?? traffic);
+    else session.rpc.request('traffic', { traffic: this.#traffic }).catch(() => {});
+    const wanted = this.#listeners.has('retransmit') || this.#listeners.has('surbs');
+    if (wanted || (this.#options.tabs === 'share' && this.#inbox.isHeard)) this.#tellListening();
     this.#timeStats();
     this.#outgoing.attach(session.rpc);
     this.#exchange.attach(session.rpc);
@@ -461,12 +467,17 @@ export class MixClient extends EventTarget {
     if (drain && !closing.hurry.isOpen) {
       // 0 means no limit, so a limit that is used up must not become 0.
       const left = timeoutMs === 0 ? 0 : Math.max(1, Math.round(timeoutMs - (performance.now() - start)));
-      const answer = session.rpc.request('close', { drain, timeoutMs: left });
+      const answer = this.#askToClose(session, drain, left);
       await firstOf([answer, ...stop], left === 0 ? 0 : left + limits.closeGraceMs);
       if (!closing.hurry.isOpen) return;
     }
-    const answer = session.rpc.request('close', { drain: false, timeoutMs: limits.closeGraceMs });
+    const answer = this.#askToClose(session, false, limits.closeGraceMs);
     await firstOf([answer, session.ended], limits.closeGraceMs);
+  }
+
+  async #askToClose(session: Session, drain: boolean, timeoutMs: number): Promise<void> {
+    const { shared } = await session.rpc.request('close', { drain, timeoutMs });
+    if (shared) session.leave(mixError('closed'));
   }
 
   /** The worker of this client is gone or has to go; nothing of it remains. */
@@ -500,11 +511,11 @@ export class MixClient extends EventTarget {
     this.#outgoing.setLinkUp(false);
   }
 
-  /** The worker has died. Where the identity outlives it, another one takes over. */
-  #onCrash(session: Session, error: MixError): void {
+  /** The worker has died, or the tab whose connection it used. Where the identity outlives it, another one takes over. */
+  #onCrash(session: Session, error: MixError, left: boolean): void {
     if (this.#session !== session) return;
     const now = performance.now();
-    this.#crashes = this.#crashes.filter((at) => now - at < limits.crashesMs).concat(now);
+    if (!left) this.#crashes = this.#crashes.filter((at) => now - at < limits.crashesMs).concat(now);
     if (this.#closing || this.#options.storage !== 'indexeddb' || this.#crashes.length > limits.crashes) {
       this.#collapse(session, error);
       return;
@@ -618,6 +629,9 @@ export class MixClient extends EventTarget {
         if (this.#options.gatewayId !== undefined) this.#options.gatewayId = event.gateway?.id;
         this.#setGateway(event.address as MixAddress, event.gateway ?? undefined);
         break;
+      case 'traffic':
+        this.#traffic = Object.freeze(event.traffic);
+        break;
       case 'topology':
         this.#emit('topology', topologyInfo(event.topology));
         break;
@@ -644,6 +658,7 @@ export class MixClient extends EventTarget {
         this.#exchange.hasRoom();
         break;
       case 'crashed':
+      case 'left':
         // Ends the session before it comes this far.
         break;
       case 'request':
@@ -723,7 +738,8 @@ export class MixClient extends EventTarget {
   /** What is costly to tell is told only as long as somebody listens. */
   #tellListening(): void {
     const [retransmissions, surbs] = [this.#listeners.has('retransmit'), this.#listeners.has('surbs')];
-    this.#session?.rpc.notify({ op: 'listen', retransmissions, surbs });
+    const shared = this.#options.tabs === 'share' ? { messages: this.#inbox.isHeard } : {};
+    this.#session?.rpc.notify({ op: 'listen', retransmissions, surbs, ...shared });
   }
 
   #timeStats(): void {
@@ -776,6 +792,8 @@ interface Opened {
   gateway: GatewayData | undefined;
   /** What it was asked to open with. */
   traffic: Readonly<TrafficSettings>;
+  /** What holds where the connection is that of another page. */
+  shared: TrafficSettings | undefined;
 }
 
 /** One closing, from `close` to the end of the worker. */

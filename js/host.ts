@@ -1,5 +1,6 @@
 import { Refusal, loadModule } from './load.js';
 import { limits } from './limits.js';
+import { Locks } from './locks.js';
 import { Measurer, fastest } from './measure.js';
 import type { OpenSocket } from './measure.js';
 import type {
@@ -14,12 +15,23 @@ import type {
   WireError,
   WorkerMessage,
 } from './protocol.js';
+import { Desk } from './tab-desk.js';
+import type { Seat } from './tab-desk.js';
+import { TabFollower } from './tab-follower.js';
+import { buffersIn } from './tab-frame.js';
+import { tabKeys } from './tab-key.js';
+import type { TabKeys } from './tab-key.js';
+import { TabLeader } from './tab-leader.js';
+import { profileLock, sharesLock, tabName } from './tab-names.js';
+import { Gate } from './wait.js';
 
 /** What the host uses of the worker's global object, or of what stands for it. */
 export interface Scope {
   postMessage(message: WorkerMessage, transfer: Transferable[]): void;
   addEventListener(type: string, listener: (event: Event) => void): void;
   readonly navigator: { readonly locks?: LockManager };
+  /** Ends the worker, where there is one. */
+  close?: () => void;
 }
 
 /** Makes the engine of the compiled wasm. What it can tell of its own crashes, it tells `crash`. */
@@ -37,7 +49,16 @@ export class Host {
   readonly #scope: Scope;
   readonly #startEngine: StartEngine;
   #engine: EngineClient | null = null;
-  #unlock: (() => void) | null = null;
+  readonly #locks: Locks;
+  /** The profile whose lock is this worker's. */
+  #profile: string | null = null;
+  /** Where the pages meet that share the connection of this worker, and the place of its own page; */
+  #desk: Desk | null = null;
+  #seat: Seat | null = null;
+  #leader: TabLeader | null = null;
+  /** or the way to the connection of another page. */
+  #follower: TabFollower | null = null;
+  readonly #ending = new AbortController();
   /** The number of the request whose answer ends the engine's work. */
   #closeId: number | null = null;
   #crashed = false;
@@ -56,6 +77,7 @@ export class Host {
   constructor(scope: Scope, startEngine: StartEngine, openSocket: OpenSocket = (url) => new WebSocket(url)) {
     this.#measurer = new Measurer(openSocket);
     this.#scope = scope;
+    this.#locks = new Locks(scope.navigator.locks, () => this.#left());
     this.#startEngine = startEngine;
     scope.addEventListener('message', (event) => this.handle((event as MessageEvent<PageMessage>).data));
     scope.addEventListener('error', (event) => {
@@ -70,9 +92,15 @@ export class Host {
 
   /** Takes one message of the page. */
   handle(message: PageMessage): void {
-    if (message.op === 'open') {
-      void this.#open(message);
-    } else if (message.op === 'stop') {
+    if (message.op === 'open') void this.#open(message);
+    else if (this.#follower) this.#follower.post(message);
+    else if (this.#desk && this.#seat) this.#desk.handle(this.#seat, message);
+    else this.#take(message);
+  }
+
+  /** Takes one message of the page, or of one of those that share the connection. */
+  #take(message: PageMessage): void {
+    if (message.op === 'stop') {
       this.#measuring.get(message.call)?.abort();
     } else if (this.#engine && message.op === 'gateways' && message.measure) {
       void this.#measure(this.#engine, message, message.measure);
@@ -93,20 +121,32 @@ export class Host {
   /** Stops the engine at once and lets go of everything, as the end of a worker would. Nothing is posted any more. */
   end(): void {
     this.#ended = true;
+    this.#ending.abort();
     for (const stop of this.#measuring.values()) stop.abort();
     this.#engine?.free();
     this.#engine = null;
+    this.#follower?.end();
     this.#release();
+    this.#locks.end();
   }
 
   async #open(request: OpenRequest): Promise<void> {
-    const { wasm, alive, ...open } = request;
-    this.#select = open.options.gatewaySelect;
+    const {
+      wasm,
+      alive,
+      options: { tabs, ...options },
+      ...open
+    } = request;
+    this.#select = options.gatewaySelect;
     this.#held = [];
     try {
       this.#post({ event: 'progress', phase: 'engine', fraction: 0 }, []);
-      if (alive !== undefined) await this.#live(alive);
-      if (open.options.storage === 'indexeddb') await this.#lock(open.options.profile);
+      if (alive !== undefined && this.#scope.navigator.locks) await this.#locks.take(alive, {});
+      if (options.storage === 'indexeddb') {
+        this.#profile = options.profile;
+        if (tabs !== 'share') await this.#locks.takeProfile(this.#profile);
+        else if (!(await this.#share(request))) return;
+      }
       if (this.#ended) return;
       const module = await loadModule(wasm);
       if (this.#ended) return;
@@ -123,8 +163,8 @@ export class Host {
       for (const message of this.#takeHeld()) this.#refuse(message);
       return;
     }
-    this.#guard(this.#engine, open as PageMessage);
-    for (const message of this.#takeHeld()) this.handle(message);
+    this.#guard(this.#engine, { ...open, options } as PageMessage);
+    for (const message of this.#takeHeld()) this.#take(message);
   }
 
   #takeHeld(): PageMessage[] {
@@ -133,52 +173,92 @@ export class Host {
     return held;
   }
 
-  /** Holds a lock for the rest of the worker's life. The browser frees it, however that ends. */
-  async #live(name: string): Promise<void> {
-    const { locks } = this.#scope.navigator;
-    if (!locks) return;
-    await new Promise<void>((resolve, reject) => {
-      const held = () => {
-        resolve();
-        return new Promise<void>(() => {});
-      };
-      locks.request(name, held).catch(reject);
-    });
-  }
-
-  /** Throws `Refusal` `in-use` when another client holds the profile. */
-  async #lock(profile: string): Promise<void> {
-    const name = `mixlet:${profile}`;
-    // The lock of a page that was just reloaded lingers for a moment, so a taken one is asked for once more.
-    if (!(await this.#take(name, { ifAvailable: true }))) {
-      const patience = new AbortController();
-      const timer = setTimeout(() => patience.abort(), limits.lockGraceMs);
-      const taken = await this.#take(name, { signal: patience.signal }).catch((error: unknown) => {
-        if (patience.signal.aborted) return false;
-        throw error;
-      });
-      clearTimeout(timer);
-      if (!taken) throw new Refusal('in-use', 'storage', '', { retriable: true });
+  /**
+   * Finds out whose connection this page uses. False: another page's. True: its own, which others may use too, since the
+   * lock of the profile is this worker's now.
+   */
+  async #share(request: OpenRequest): Promise<boolean> {
+    const { profile } = request.options;
+    const name = profileLock(profile);
+    const keys = await tabKeys(profile);
+    // First, so that who holds the profile's lock can be seen to share.
+    await this.#locks.take(sharesLock(profile), { mode: 'shared' });
+    while (!(await this.#locks.take(name, { ifAvailable: true }))) {
+      const shared = await this.#locks.isShared(profile);
+      if (shared === true) {
+        if (await this.#follow(request, keys)) return false;
+        break;
+      }
+      if (shared === false) {
+        await this.#locks.takeProfile(profile);
+        break;
+      }
     }
+    const desk = new Desk({ engine: (message) => this.#take(message), empty: () => this.#retire() });
+    this.#seat = desk.join((message, transfer) => this.#scope.postMessage(message, transfer));
+    this.#desk = desk;
+    this.#leader = new TabLeader(profile, keys, this.#locks.manager, desk);
+    desk.handle(this.#seat as Seat, request);
+    // What its own page has posted meanwhile.
+    for (const message of this.#held?.splice(0) ?? []) this.handle(message);
+    return true;
   }
 
-  /** Whether the lock was granted. It is held until `#release`, or until the worker ends. */
-  #take(name: string, options: LockOptions): Promise<boolean> {
-    const { locks } = this.#scope.navigator;
-    return new Promise((resolve, reject) => {
-      const held = (lock: Lock | null) => {
-        resolve(lock !== null);
-        return lock && !this.#ended ? new Promise<void>((unlock) => (this.#unlock = unlock)) : undefined;
-      };
-      if (locks) locks.request(name, options, held).catch(reject);
-      else
-        reject(new Refusal('unsupported-runtime', 'storage', 'This browser has no Web Locks. Use a current browser.'));
+  /** Uses the connection of the page that holds the profile, until it goes. False: it has gone before it answered. */
+  async #follow(request: OpenRequest, keys: TabKeys): Promise<boolean> {
+    const { id, options } = request;
+    const name = profileLock(options.profile);
+    const tab = crypto.randomUUID();
+    await this.#locks.take(tabName(tab), {});
+    const answered = new Gate();
+    const follower: TabFollower = new TabFollower(options.profile, tab, keys, {
+      onMessage: (message) => {
+        if ('id' in message && message.id === id) {
+          this.#follower = follower;
+          for (const held of this.#takeHeld()) follower.post(held);
+          answered.open();
+        }
+        this.#scope.postMessage(message, buffersIn(message));
+      },
+      onBroken: () => this.#left(),
+      // Who steals a lock has it; it is let go of at once, and whoever comes first takes over.
+      onSilence: () => void this.#locks.take(name, { steal: true }).then(() => this.#left()),
     });
+    // What it is asked to open with does not matter: the connection is there.
+    follower.post({ id, op: 'open' } as PageMessage);
+    const freed = this.#locks.take(name, { signal: this.#ending.signal }).catch(() => false);
+    await Promise.race([answered.opened, freed]);
+    if (answered.isOpen) {
+      void freed.then((free) => free && this.#left());
+      return true;
+    }
+    follower.end();
+    this.#locks.release(tabName(tab));
+    return false;
+  }
+
+  /** The connection that was used is gone, or another page has taken it over. The page of this worker starts another one. */
+  #left(): void {
+    if (this.#desk) this.#desk.say({ event: 'left' }, []);
+    else this.#scope.postMessage({ event: 'left' }, []);
+    this.end();
+  }
+
+  /** Nobody uses the connection any more, and the page of this worker has forgotten it. */
+  #retire(): void {
+    const id = this.#nextId--;
+    this.#asked.set(id, () => {
+      const written = this.#leader?.end() ?? Promise.resolve();
+      this.end();
+      void written.then(() => this.#scope.close?.());
+    });
+    this.#take({ id, op: 'close', drain: false, timeoutMs: limits.closeGraceMs });
   }
 
   #release(): void {
-    this.#unlock?.();
-    this.#unlock = null;
+    void this.#leader?.end();
+    this.#leader = null;
+    if (this.#profile !== null) this.#locks.release(profileLock(this.#profile));
   }
 
   #guard(engine: EngineClient, message: PageMessage): void {
@@ -233,7 +313,8 @@ export class Host {
     }
     // The page may connect again as soon as it has this answer.
     if ('id' in message && message.id === this.#closeId) this.#release();
-    this.#scope.postMessage(message, transfer);
+    if (this.#desk) this.#desk.say(message, transfer);
+    else this.#scope.postMessage(message, transfer);
   }
 
   #crash(detail: string): void {

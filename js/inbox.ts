@@ -21,14 +21,23 @@ export class Inbox<M extends Sized> {
   readonly #dropped: (dropped: Dropped<M>) => void;
   readonly #jobs = new Jobs();
   #dispatch: ((message: M) => void) | null = null;
+  readonly #onHeard: () => void;
+  #wasHeard = false;
 
-  constructor(dropped: (dropped: Dropped<M>) => void) {
+  /** `onHeard`: somebody listens, or nobody does any more. */
+  constructor(dropped: (dropped: Dropped<M>) => void, onHeard: () => void) {
     this.#dropped = dropped;
+    this.#onHeard = onHeard;
+  }
+
+  /** Whether somebody listens. */
+  get isHeard(): boolean {
+    return this.#dispatch !== null || this.#iterators.size > 0;
   }
 
   /** Takes a message that has arrived. */
   push(message: M): void {
-    const heard = this.#heard;
+    const heard = this.isHeard;
     const dispatch = this.#dispatch;
     // After what was kept, in its order.
     if (dispatch && this.#jobs.isBusy) this.#jobs.do(() => dispatch(message));
@@ -47,6 +56,7 @@ export class Inbox<M extends Sized> {
     if (this.#dispatch) return;
     this.#dispatch = dispatch;
     const kept = this.#kept.takeAll();
+    this.#noticeHeard();
     if (kept.length === 0) return;
     queueMicrotask(() => {
       for (const message of kept) this.#jobs.do(() => dispatch(message));
@@ -60,7 +70,8 @@ export class Inbox<M extends Sized> {
   iterate(signal: AbortSignal | undefined, ended: boolean): AsyncIterableIterator<M> {
     const iterator = new MessageIterator<M>(signal, (unread) => {
       this.#iterators.delete(iterator);
-      if (!this.#heard) for (const message of unread) this.#keep(message);
+      if (!this.isHeard) for (const message of unread) this.#keep(message);
+      this.#noticeHeard();
     });
     if (signal?.aborted) {
       iterator.end();
@@ -69,6 +80,7 @@ export class Inbox<M extends Sized> {
     for (const message of this.#kept.takeAll()) iterator.push(message);
     if (ended) iterator.end();
     else this.#iterators.add(iterator);
+    this.#noticeHeard();
     return iterator;
   }
 
@@ -76,10 +88,13 @@ export class Inbox<M extends Sized> {
   end(): void {
     for (const iterator of this.#iterators) iterator.end();
     this.#iterators.clear();
+    this.#noticeHeard();
   }
 
-  get #heard(): boolean {
-    return this.#dispatch !== null || this.#iterators.size > 0;
+  #noticeHeard(): void {
+    if (this.isHeard === this.#wasHeard) return;
+    this.#wasHeard = this.isHeard;
+    this.#onHeard();
   }
 
   #keep(message: M): void {

@@ -76,6 +76,18 @@ export const limits = /* @__PURE__ */ Object.freeze({
   workerUrlMs: 60_000,
   /** A profile's lock may linger for so long after its page was reloaded. */
   lockGraceMs: 1_000,
+  /** Pages that share one connection; more are refused as long as there are so many. */
+  sharingTabs: 64,
+  /** Requests of others that are remembered with the page that handles them. */
+  askedTabs: 4_096,
+  /** A page that wants to share says so again after so long, until it is heard. */
+  tabHelloMs: 250,
+  /** It asks so often whether the tab with the connection runs, and takes over when that has said nothing for so long. */
+  tabPingMs: 5_000,
+  tabSilenceMs: 20_000,
+  /** Bytes that are sealed at a time on the way to another page, and the longest message in such pieces. */
+  tabPieceBytes: 256 * 1024,
+  tabPieces: 160,
   /** The longest deadline that can be set: timers of browsers end here. */
   timeoutMs: 2 ** 31 - 1,
 });

@@ -41,6 +41,7 @@ export function checkClientOptions(options: MixClientOptions): CheckedOptions {
     'gateway',
     'privacy',
     'reconnect',
+    'tabs',
     'askForMore',
     'trace',
     'wasm',
@@ -52,6 +53,7 @@ export function checkClientOptions(options: MixClientOptions): CheckedOptions {
     profile = 'default',
     storage = defaultStorage(),
     privacy = 'balanced',
+    tabs = 'exclusive',
     askForMore = true,
     trace = false,
   } = options;
@@ -60,6 +62,8 @@ export function checkClientOptions(options: MixClientOptions): CheckedOptions {
     throw invalid(`profile must be 1 to ${limits.profileLength} visible characters`);
   }
   if (storage !== 'indexeddb' && storage !== 'memory') throw invalid("storage must be 'indexeddb' or 'memory'");
+  if (tabs !== 'exclusive' && tabs !== 'share') throw invalid("tabs must be 'exclusive' or 'share'");
+  if (tabs === 'share' && storage === 'memory') throw invalid("tabs: 'share' needs storage: 'indexeddb'");
   checkBoolean('askForMore', askForMore);
   checkBoolean('trace', trace);
   checkKeys('gateway', options.gateway ?? {}, ['id', 'select']);
@@ -74,6 +78,7 @@ export function checkClientOptions(options: MixClientOptions): CheckedOptions {
     topology,
     profile,
     storage,
+    tabs,
     gatewayId,
     gatewaySelect: typeof select === 'function' ? 'ask' : select,
     chooseGateway: typeof select === 'function' ? select : undefined,

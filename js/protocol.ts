@@ -68,6 +68,8 @@ export interface OpenOptions extends TrafficSettings {
   /** Name of the store. */
   profile: string;
   storage: 'indexeddb' | 'memory';
+  /** Whether pages may use the connection of another one. For `js/worker.ts` only. */
+  tabs: 'exclusive' | 'share';
   gatewayId?: string | undefined;
   /** How the gateway of a new client is chosen. `ask`: by the page, which is sent `choose-gateway`. */
   gatewaySelect: 'random' | 'fastest' | 'ask';
@@ -300,6 +302,8 @@ export interface ListenNotice {
   retransmissions: boolean;
   /** A `surbs` event for every change, not only when a peer can be answered or not any more. */
   surbs: boolean;
+  /** Messages, where several pages share the connection; else the page gets all. For `js/worker.ts` only. */
+  messages?: boolean;
 }
 
 export type Request =
@@ -347,7 +351,7 @@ export type Op = Request['op'];
 /** What each request is answered with. */
 export interface Answers {
   /** When the link is up for the first time. After an error answer the worker is of no more use. */
-  open: { address: string; gateway?: GatewayData };
+  open: Opened;
   /**
    * When the message is in the queue; `receipt`: its delivery is followed by `receipted` or `notReceipted`. After an
    * error answer no event about the message follows.
@@ -373,9 +377,19 @@ export interface Answers {
   topology: TopologyData;
   gateways: GatewayData[];
   /** When the new gateway has taken us in and what a reload needs is on disk. */
-  switch: { address: string; gateway?: GatewayData };
-  /** When the link is closed and the store is flushed; what was not delivered has been reported before. */
-  close: object;
+  switch: Opened;
+  /**
+   * When the link is closed and the store is flushed; what was not delivered has been reported before. `shared`: other
+   * pages use the connection, so the worker has to live on.
+   */
+  close: { shared?: boolean };
+}
+
+export interface Opened {
+  address: string;
+  gateway?: GatewayData | undefined;
+  /** What holds where the connection is that of another page. */
+  traffic?: TrafficSettings | undefined;
 }
 
 /** Counted since `open`. */
@@ -482,6 +496,10 @@ export type WorkerEvent =
   | { event: 'error'; error: WireError }
   /** The send queue has room again. */
   | { event: 'room' }
+  /** Another page has changed what leaves. */
+  | { event: 'traffic'; traffic: TrafficSettings }
+  /** The page whose connection was used is gone; another worker may find the next one, or be it. */
+  | { event: 'left' }
   /** From `js/worker.ts`: the engine panicked, or the worker cannot go on. */
   | { event: 'crashed'; detail: string };
 

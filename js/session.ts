@@ -11,8 +11,8 @@ import { Gate } from './wait.js';
 /** What a session tells its client. */
 export interface SessionListener {
   onEvent(event: WorkerEvent): void;
-  /** The worker is gone without having been asked to. */
-  onCrash(error: MixError): void;
+  /** The worker is gone without having been asked to. `left`: it is well, but the page whose connection it used is gone. */
+  onCrash(error: MixError, left: boolean): void;
   /** The phase that errors without one belong to. */
   phase(): Phase | undefined;
 }
@@ -67,17 +67,27 @@ export class Session {
   /** Stops the worker at once. Open requests reject with the reason. */
   end(reason: unknown): void {
     if (this.#ended.isOpen) return;
+    this.#forget(reason);
+    this.#worker.terminate();
+  }
+
+  /** The same, but that the worker goes on, since other pages use its connection. It ends itself, or with this page. */
+  leave(reason: unknown): void {
+    if (!this.#ended.isOpen) this.#forget(reason);
+  }
+
+  #forget(reason: unknown): void {
     this.#ended.open();
     this.#watching.abort();
     this.#worker.removeEventListener('message', this.#onMessage);
     this.#worker.removeEventListener('messageerror', this.#onMessageError);
     this.#worker.removeEventListener('error', this.#onError);
-    this.#worker.terminate();
     this.rpc.end(reason);
   }
 
   #handle(event: WorkerEvent): void {
     if (event.event === 'crashed') this.#crash(event.detail);
+    else if (event.event === 'left') this.#fail(mixError('worker-crashed', leftAdvice), true);
     else if (event.event === 'error' && event.error.code === 'worker-crashed') this.#crash(event.error.message);
     else this.#listener.onEvent(event);
   }
@@ -102,10 +112,10 @@ export class Session {
     this.#fail(mixError('worker-crashed', undefined, { phase: this.#listener.phase(), cause: detail || undefined }));
   }
 
-  #fail(error: MixError): void {
+  #fail(error: MixError, left = false): void {
     if (this.#ended.isOpen) return;
     this.end(error);
-    this.#listener.onCrash(error);
+    this.#listener.onCrash(error, left);
   }
 }
 
@@ -171,6 +181,9 @@ function reachableFromSecurePage(directory: string): boolean {
   const { protocol, hostname } = new URL(directory);
   return protocol === 'https:' || /^(localhost|.*\.localhost|127(\.\d+){3}|\[::1\])$/.test(hostname);
 }
+
+const leftAdvice =
+  'The tab that held the connection was closed, so the message may or may not have arrived. Send it again if it may arrive twice.';
 
 const workerAdvice =
   "The worker script could not be loaded. Serve the package's dist/worker.js from this page's own origin, allow it in the content policy (worker-src), or make the worker in the option worker.";

@@ -1,7 +1,7 @@
 import { defaultStorage } from './options.js';
 import type { MixClientOptions } from './types.js';
 
-type Needing = Pick<MixClientOptions, 'storage' | 'webSocket' | 'worker'>;
+type Needing = Pick<MixClientOptions, 'storage' | 'tabs' | 'webSocket' | 'worker'>;
 
 /** What mixlet needs of where it runs, with a way to see whether it is there. */
 const needs: readonly [name: string, present: (options: Needing) => boolean][] = [
@@ -14,6 +14,7 @@ const needs: readonly [name: string, present: (options: Needing) => boolean][] =
   ['websocket', ({ webSocket }) => webSocket !== undefined || typeof WebSocket === 'function'],
   ['web-crypto', () => typeof globalThis.crypto?.subtle === 'object'],
   ['web-locks', (options) => keepsNothing(options) || typeof globalThis.navigator?.locks === 'object'],
+  ['broadcast-channel', ({ tabs }) => tabs !== 'share' || typeof BroadcastChannel === 'function'],
   ['indexeddb', (options) => keepsNothing(options) || (typeof indexedDB === 'object' && indexedDB !== null)],
 ];
 

@@ -20,6 +20,14 @@ export interface MixClientOptions {
   profile?: string | undefined;
   /** `memory`: a new identity each time. Default `indexeddb`; in Node, which has none, `memory`. */
   storage?: 'indexeddb' | 'memory' | undefined;
+  /**
+   * Whether several tabs of this origin may use this profile at once. `exclusive` (default): the second one is refused
+   * with `in-use`. `share`: they use the connection of the one that came first, which is encrypted on its way between
+   * them, and when that one is closed another takes over. Network, gateway and traffic are those of the tab that has the
+   * connection. Every tab that listens gets every message; requests and streams for a service go to the tab that served
+   * it first. Needs `storage: 'indexeddb'`, and the same in all tabs.
+   */
+  tabs?: 'exclusive' | 'share' | undefined;
   gateway?: {
     /** Base58 of the gateway's identity key. Default: the stored one, else one chosen by `select`. */
     id?: string | undefined;

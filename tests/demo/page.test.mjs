@@ -14,6 +14,8 @@ import { find } from '../../scripts/lib/tools.mjs';
 const PATIENT_MS = 60_000;
 
 let browser;
+/** Opens a page as this person and waits until it is connected. */
+let open;
 let alice;
 let bob;
 /** What the pages have said in their consoles. */
@@ -29,7 +31,7 @@ before(async () => {
   });
   const context = await browser.newContext();
   context.setDefaultTimeout(PATIENT_MS);
-  const open = async (name) => {
+  open = async (name) => {
     const page = await context.newPage();
     page.on('console', (message) => message.type() === 'debug' || lines.push(`${message.type()}: ${message.text()}`));
     page.on('pageerror', (error) => lines.push(`uncaught: ${error.message}`));
@@ -199,6 +201,25 @@ test('nothing is wider than a narrow window', async () => {
   await alice.locator('summary').click();
   const [wide, room] = await alice.evaluate(() => [document.documentElement.scrollWidth, window.innerWidth]);
   assert.equal(wide, room);
+});
+
+test('another tab shares the connection, and takes it over when the first one is closed', async () => {
+  const second = await open('alice');
+  const address = (page) => page.locator('#address').textContent();
+  assert.equal(await address(second), await address(alice));
+  await second.waitForFunction(() => document.querySelector('#to').value !== '');
+  await say(second, 'from the second tab');
+  await item(bob, 'from the second tab').locator('input').fill('to both tabs');
+  await item(bob, 'from the second tab').getByRole('button').click();
+  await Promise.all([alice, second].map((page) => item(page, 'to both tabs').waitFor()));
+  await step(second, 'from the second tab', 'received').waitFor();
+
+  await alice.close();
+  await say(second, 'the first tab is gone');
+  await item(bob, 'the first tab is gone').waitFor();
+  await step(second, 'the first tab is gone', 'received').waitFor();
+  await second.locator('#state[data-state=ready]').waitFor();
+  assert.equal(await second.locator('#trouble').textContent(), '');
 });
 
 test('the consoles are silent', () => assert.deepEqual(lines, []));

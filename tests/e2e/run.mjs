@@ -18,6 +18,7 @@ import { faults } from './parts/faults.mjs';
 import { interop } from './parts/interop.mjs';
 import { record } from './parts/record.mjs';
 import { shape } from './parts/shape.mjs';
+import { tabs } from './parts/tabs.mjs';
 import { talk } from './parts/talk.mjs';
 
 /** Every part by name; it gets the means to count its tests, its name, the site and the browser. */
@@ -37,6 +38,7 @@ const PARTS = {
   record,
   faults,
   crash,
+  tabs,
   interop,
   shape,
   'bad input': badInput,
@@ -45,9 +47,12 @@ const PARTS = {
 const LANES = {
   Chromium: [
     ['talk', 'two browsers', 'faults', 'crash'],
-    ['shape', 'record', 'interop', 'bad input'],
+    ['shape', 'record', 'interop', 'tabs', 'bad input'],
   ],
-  Firefox: [['talk', 'crash'], ['shape']],
+  Firefox: [
+    ['talk', 'crash'],
+    ['shape', 'tabs'],
+  ],
 };
 
 await entry(async () => {

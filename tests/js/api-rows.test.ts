@@ -141,6 +141,17 @@ const client: Row[] = [
     'tests/e2e/parts/talk.mjs > a reload keeps the address and logs in without registering',
   ],
   [
+    'MixClientOptions.tabs',
+    'Tabs that share use one connection; each body goes to one tab, messages to all that listen, and a closed leader hands over.',
+    'tabs.test.ts > tabs that share > the second uses the connection of the first and starts no engine',
+    'tabs.test.ts > tabs that share > what comes is kept until somebody listens, and goes to all who do',
+    'tabs.test.ts > pages that share, at the end > when the tab with the connection is closed the others are told',
+    'tabs.test.ts > pages that do not share > a shared profile is in-use for one that wants it alone',
+    'tab-line.test.ts > the line between two tabs > shows nothing to who only listens',
+    'shared.test.ts > a page that uses the connection of another > starts another worker whenever that page has gone, however often',
+    'tests/e2e/parts/tabs.mjs > both send, and both get what comes',
+  ],
+  [
     'MixClientOptions.gateway GatewayChooser',
     'The gateway is the named one, a random one, the nearest, or what a function chooses.',
     'network.test.ts > gateway.select > is told to the worker',

@@ -7,6 +7,7 @@ import { limits } from '../../js/limits.js';
 import { loadModule } from '../../js/load.js';
 import type { OpenOptions, PageMessage, Post, WasmSource, WorkerMessage } from '../../js/protocol.js';
 import { failure, gateway } from './fake.js';
+import { FakeLocks } from './fake-locks.js';
 
 /** The smallest wasm: a header and nothing. */
 const wasm = new Uint8Array([0, 97, 115, 109, 1, 0, 0, 0]);
@@ -97,7 +98,8 @@ describe('the worker’s host', () => {
     const { posted, say, engine } = host();
     await say(openRequest());
     expect(posted).toEqual([{ event: 'progress', phase: 'engine', fraction: 0 }]);
-    expect(engine.handled).toEqual([{ id: 1, op: 'open', options }]);
+    const { tabs: _tabs, ...passed } = options;
+    expect(engine.handled).toEqual([{ id: 1, op: 'open', options: passed }]);
     await say({ id: 2, op: 'stats' });
     await say({ op: 'online' });
     expect(engine.handled.slice(1)).toEqual([{ id: 2, op: 'stats' }, { op: 'online' }]);
@@ -302,6 +304,7 @@ const options: OpenOptions = {
   directories: ['http://127.0.0.1:8080/api'],
   profile: 'alice',
   storage: 'indexeddb',
+  tabs: 'exclusive',
   slotMs: 20,
   loopMs: 200,
   hopDelayMs: 15,
@@ -321,7 +324,7 @@ const openRequest = (source: WasmSource = { module: new WebAssembly.Module(wasm)
 function host({ withoutLocks = false, start }: { withoutLocks?: boolean; start?: () => Promise<never> } = {}) {
   const posted: WorkerMessage[] = [];
   const transfers: Transferable[][] = [];
-  const locks = new Locks();
+  const locks = new FakeLocks();
   const target = new EventTarget();
   const scope = Object.assign(target, {
     navigator: withoutLocks ? {} : { locks: locks as unknown as LockManager },
@@ -354,49 +357,4 @@ function host({ withoutLocks = false, start }: { withoutLocks?: boolean; start?:
 /** Long enough for every chain of promises that waits for nothing outside. */
 async function settled(): Promise<void> {
   for (let i = 0; i < 5; i++) await new Promise((resolve) => setImmediate(resolve));
-}
-
-/** Web Locks, as far as they are used: exclusive, with a queue, `ifAvailable` and `signal`. */
-class Locks {
-  readonly #queues = new Map<string, (() => void)[]>();
-
-  get held(): string[] {
-    return [...this.#queues.keys()];
-  }
-
-  /** Holds a lock, as another tab would. Returns what frees it. */
-  take(name: string): () => void {
-    this.#queues.set(name, []);
-    return () => this.#free(name);
-  }
-
-  async request(
-    name: string,
-    { ifAvailable, signal }: LockOptions,
-    use: (lock: Lock | null) => Promise<unknown> | null,
-  ): Promise<unknown> {
-    const queue = this.#queues.get(name);
-    if (queue && ifAvailable) return use(null);
-    if (queue) {
-      await new Promise<void>((resolve, reject) => {
-        queue.push(resolve);
-        signal?.addEventListener('abort', () => {
-          queue.splice(queue.indexOf(resolve), 1);
-          reject(signal.reason as Error);
-        });
-      });
-    }
-    this.#queues.set(name, this.#queues.get(name) ?? []);
-    try {
-      return await use({ name, mode: 'exclusive' });
-    } finally {
-      this.#free(name);
-    }
-  }
-
-  #free(name: string): void {
-    const next = this.#queues.get(name)?.shift();
-    if (next) next();
-    else this.#queues.delete(name);
-  }
 }

@@ -15,6 +15,7 @@ describe('client options', () => {
       topology: undefined,
       profile: 'default',
       storage: 'indexeddb',
+      tabs: 'exclusive',
       gatewayId: undefined,
       gatewaySelect: 'random',
       chooseGateway: undefined,

@@ -1,6 +1,6 @@
 import type { ConnectProgress, MixClient, MixError } from 'mixlet';
 import { h } from './dom.js';
-import { linkFor, nextAfter, title } from './people.js';
+import { linkFor, title } from './people.js';
 
 const phases: Record<string, string> = {
   engine: 'loading the engine',
@@ -20,6 +20,8 @@ const states: Record<string, string> = {
   paused: 'paused',
   closed: 'closed',
 };
+
+const sharingHint = ' · shares this connection, and takes it over when this tab is closed';
 
 /** The state, the progress bar, and what to do when connecting fails. */
 export function connection(client: MixClient, me: string): HTMLElement {
@@ -46,39 +48,22 @@ export function connection(client: MixClient, me: string): HTMLElement {
     try {
       await client.connect({ onProgress });
     } catch (error) {
-      trouble.replaceChildren(...advice(error as MixError, me, () => void connect()));
+      trouble.replaceChildren(...advice(error as MixError, () => void connect()));
     }
   };
   client.addEventListener('statechange', showState);
   client.addEventListener('error', ({ detail }) => {
-    if (client.state === 'closed') trouble.replaceChildren(...advice(detail, me, () => void connect()));
+    if (client.state === 'closed') trouble.replaceChildren(...advice(detail, () => void connect()));
   });
   showState();
   void connect();
-  return h('section', { id: 'connection' }, h('h2', {}, title(me), ' ', state), bar, phase, trouble);
+  const again = h('a', { id: 'again', target: '_blank', rel: 'noopener', href: linkFor(me) }, 'Another tab');
+  const sharing = h('p', { hidden: true }, again, h('span', { class: 'hint' }, sharingHint));
+  client.addEventListener('statechange', () => (sharing.hidden = client.address === null));
+  return h('section', { id: 'connection' }, h('h2', {}, title(me), ' ', state), bar, phase, sharing, trouble);
 }
 
-function advice(error: MixError, me: string, again: () => void): HTMLElement[] {
+function advice(error: MixError, again: () => void): HTMLElement[] {
   const retry = h('button', { type: 'button', id: 'retry', onclick: again }, 'Try again');
-  if (error.code === 'in-use') {
-    const other = nextAfter(me);
-    return [
-      h(
-        'p',
-        {},
-        `${title(me)} is already open in another tab or window of this browser. One person can be here only once, since two pages cannot share one mailbox.`,
-      ),
-      h(
-        'p',
-        { class: 'line' },
-        h(
-          'button',
-          { type: 'button', id: 'other', onclick: () => location.assign(linkFor(other)) },
-          `Open as another person: ${title(other)}`,
-        ),
-        h('button', { type: 'button', class: 'quiet', onclick: again }, 'I have closed it, try again'),
-      ),
-    ];
-  }
   return [h('p', {}, error.message), h('p', { class: 'hint' }, `Code: ${error.code}`), retry];
 }

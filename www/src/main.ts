@@ -49,7 +49,7 @@ async function start(name: string): Promise<void> {
     );
     return;
   }
-  const client = new MixClient({ network: { directories: [directory] }, profile: name });
+  const client = new MixClient({ network: { directories: [directory] }, profile: name, tabs: 'share' });
   const messages = messageList();
   const answered = (sending: Sending) => messages.add(sentItem(sending, 'Your answer, to somebody'));
   client.addEventListener('message', ({ detail }) => messages.add(receivedItem(detail, answered)));

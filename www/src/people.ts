@@ -1,6 +1,3 @@
-/** Who may use the demo without choosing a name. */
-const names = ['alice', 'bob', 'carol', 'dave', 'erin'];
-
 /** The name in the page's address, or null. It is the profile too, so it is kept simple. */
 export function whoIsIt(search: string): string | null {
   const name = new URLSearchParams(search).get('me')?.trim().toLowerCase() ?? '';
@@ -11,11 +8,6 @@ export const title = (name: string) => name.slice(0, 1).toUpperCase() + name.sli
 
 /** Whom this person talks to by default. */
 export const partnerOf = (name: string) => (name === 'alice' ? 'bob' : 'alice');
-
-/** Somebody else, in turn. */
-export function nextAfter(name: string): string {
-  return names[(names.indexOf(name) + 1) % names.length] ?? 'alice';
-}
 
 /** The link under which a person opens this page, with what else is in the present one (but not its recipient). */
 export function linkFor(name: string, to?: string): string {
