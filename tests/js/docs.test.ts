@@ -16,6 +16,7 @@ declare global {
   const mix: import('mixlet').MixClient;
   const net: import('mixlet/testing').TestNetwork;
   const network: NetworkOptions;
+  const directories: string[];
   const friend: MixAddress;
   const file: File;
   const bar: HTMLProgressElement;
