@@ -17,6 +17,7 @@ import { crash } from './parts/crash.mjs';
 import { faults } from './parts/faults.mjs';
 import { interop } from './parts/interop.mjs';
 import { record } from './parts/record.mjs';
+import { requests } from './parts/requests.mjs';
 import { shape } from './parts/shape.mjs';
 import { tabs } from './parts/tabs.mjs';
 import { talk } from './parts/talk.mjs';
@@ -40,6 +41,7 @@ const PARTS = {
   crash,
   tabs,
   interop,
+  requests,
   shape,
   'bad input': badInput,
 };
@@ -47,7 +49,7 @@ const PARTS = {
 const LANES = {
   Chromium: [
     ['talk', 'two browsers', 'faults', 'crash'],
-    ['shape', 'record', 'interop', 'tabs', 'bad input'],
+    ['shape', 'record', 'interop', 'requests', 'tabs', 'bad input'],
   ],
   Firefox: [
     ['talk', 'crash'],

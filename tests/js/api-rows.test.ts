@@ -482,6 +482,7 @@ const exchange: Row[] = [
     'exchange.test.ts > requests > resolve with their own answers, in any order',
     'real/exchange.test.ts > requests > are answered by handlers, over addresses and over tags',
     'real/exchange.test.ts > requests > a thousand at once, answered in random order, each get their own',
+    'tests/e2e/parts/requests.mjs > ${TOGETHER} requests at once, answered in random order, each get their own answer',
     'rust > answers_of_somebody_else_touch_nothing',
   ],
   [
@@ -540,6 +541,7 @@ const exchange: Row[] = [
     '',
     'A request that is never answered leaves nothing behind.',
     'rust > a_hundred_thousand_requests_to_a_silent_peer_leave_nothing_behind',
+    'tests/e2e/parts/requests.mjs > ${UNANSWERED} requests to a silent peer end, and nothing is left of them',
   ],
   [
     'MixClient.peer PeerInfo.*',
@@ -554,6 +556,11 @@ const exchange: Row[] = [
     states,
     'exchange.test.ts > peers > probe resolves with the answer',
     'real/exchange.test.ts > receipts > are asked of those who are known to speak mixlet',
+  ],
+  [
+    '',
+    'A peer that does not know a request refuses it, and it fails at once.',
+    'tests/e2e/parts/interop.mjs > a request that a peer does not know is refused at once',
   ],
   [
     '',

@@ -119,6 +119,36 @@ const calls = {
     return delivered;
   },
 
+  /** Answers requests when so many are there, in random order; without a count never. */
+  serve(name, service, count) {
+    let waiting = [];
+    const answer = () => {
+      for (const [place] of waiting.entries()) {
+        const other = Math.floor(Math.random() * (place + 1));
+        [waiting[place], waiting[other]] = [waiting[other], waiting[place]];
+      }
+      for (const resolve of waiting) resolve();
+      waiting = [];
+    };
+    known.get(name).client.serve(
+      (request) =>
+        new Promise((resolve) => {
+          waiting.push(() => resolve(`answer to ${request.text()}`));
+          if (count !== undefined && waiting.length >= count) answer();
+        }),
+      { service },
+    );
+  },
+
+  /** Asks the numbers from 0 on, all at once. Gives back the answers, or the codes of errors. */
+  async requestMany(name, to, count, options) {
+    const start = now();
+    const items = Array.from({ length: count }, (_, number) => String(number));
+    const results = await known.get(name).client.requestAll(to, items, options);
+    const answers = results.map(({ value, reason }) => value?.text() ?? reason.code ?? String(reason));
+    return { answers, ms: now() - start };
+  },
+
   state(name) {
     const { client, states, undelivered, errors, overflow } = known.get(name);
     return { state: client.state, address: client.address, states, undelivered, errors, overflow };
