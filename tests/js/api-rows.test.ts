@@ -29,6 +29,7 @@ const rules: Row[] = [
     'real/abort.test.ts > an abort of a message > queued, with no link to send it on',
     'real/abort.test.ts > an abort of a message > half sent',
     'real/abort.test.ts > an abort of a message > all sent and half acknowledged',
+    'real/abort.test.ts > an abort of a message > waiting for reply blocks',
     'real/exchange.test.ts > requests > an abort while waiting for the answer rejects at once and leaves nothing',
   ],
   [
@@ -531,6 +532,12 @@ const exchange: Row[] = [
   ],
   [
     '',
+    'An answer that is lost is told by its request.',
+    'exchange.test.ts > serving > an answer that is lost after it was given is told by its request',
+    'exchange.test.ts > serving > a full queue is waited for, and another failure is told',
+  ],
+  [
+    '',
     'A request that is never answered leaves nothing behind.',
     'rust > a_hundred_thousand_requests_to_a_silent_peer_leave_nothing_behind',
   ],
@@ -661,6 +668,11 @@ const views: Row[] = [
     'crash.test.ts > a worker that crashes > is replaced under the same identity',
     'crash.test.ts > a worker that crashes > messages with an envelope go again under their ids, with the same bytes',
     'tests/e2e/parts/crash.mjs > the worker of ${whose} dies ${ROUNDS} times in the middle of 1 MB: each arrives, once',
+  ],
+  [
+    '',
+    'Every example of the README and the guides compiles.',
+    'docs.test.ts > every example of the README and the guides compiles',
   ],
   [
     '',
