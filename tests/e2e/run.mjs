@@ -12,6 +12,7 @@ import { stopAll, stopOnSignals } from '../../scripts/lib/processes.mjs';
 import { Chromium, Firefox } from './lib/browsers.mjs';
 import { Report } from './lib/report.mjs';
 import { serveSite } from './lib/site.mjs';
+import { abort } from './parts/abort.mjs';
 import { badInput } from './parts/bad-input.mjs';
 import { crash } from './parts/crash.mjs';
 import { faults } from './parts/faults.mjs';
@@ -37,6 +38,7 @@ const PARTS = {
     await other.close();
   },
   record,
+  abort,
   faults,
   crash,
   tabs,
@@ -49,7 +51,7 @@ const PARTS = {
 const LANES = {
   Chromium: [
     ['talk', 'two browsers', 'faults', 'crash'],
-    ['shape', 'record', 'interop', 'requests', 'tabs', 'bad input'],
+    ['shape', 'abort', 'record', 'interop', 'requests', 'tabs', 'bad input'],
   ],
   Firefox: [
     ['talk', 'crash'],

@@ -149,6 +149,21 @@ const calls = {
     return { answers, ms: now() - start };
   },
 
+  /** Sends a message and gives it up after so long. How long it took to reject from then on, and with what. */
+  async abortAfter(name, to, what, ms) {
+    const { client, undelivered } = known.get(name);
+    const before = undelivered.length;
+    const giveUp = new AbortController();
+    const message = client.send(to, bodyOf(what), { signal: giveUp.signal });
+    await message.queued;
+    await new Promise((resolve) => setTimeout(resolve, ms));
+    const reason = new Error('no more of it');
+    const start = now();
+    giveUp.abort(reason);
+    const error = await message.delivered.catch((error) => error);
+    return { ms: now() - start, isReason: error === reason, undelivered: undelivered.length - before };
+  },
+
   state(name) {
     const { client, states, undelivered, errors, overflow } = known.get(name);
     return { state: client.state, address: client.address, states, undelivered, errors, overflow };
