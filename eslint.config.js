@@ -4,7 +4,17 @@ import tseslint from 'typescript-eslint';
 
 /** What scripts use of Node, and of the page in functions that a browser runs for them. */
 const names = [
-  ...['AbortSignal', 'Buffer', 'TextDecoder', 'TextEncoder', 'URL', 'WebAssembly', 'WebSocket', 'clearInterval'],
+  ...[
+    'AbortController',
+    'AbortSignal',
+    'Buffer',
+    'TextDecoder',
+    'TextEncoder',
+    'URL',
+    'WebAssembly',
+    'WebSocket',
+    'clearInterval',
+  ],
   ...['clearTimeout', 'console', 'fetch', 'performance', 'process', 'queueMicrotask', 'setImmediate', 'setInterval'],
   ...['setTimeout', 'Blob', 'crossOriginIsolated', 'document', 'indexedDB', 'location', 'navigator', 'window'],
   ...['DOMException', 'URLSearchParams', 'Worker', 'crypto', 'self'],

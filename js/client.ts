@@ -1,6 +1,7 @@
 import { isAddress, isReplyTag } from './address.js';
 import { Attempt } from './attempt.js';
 import { MixError, fromWire, mixError } from './errors.js';
+import { Closing } from './closing.js';
 import { Exchange } from './exchange.js';
 import { Inbox } from './inbox.js';
 import { toBody } from './body.js';
@@ -20,9 +21,11 @@ import {
 import type { CheckedOptions } from './options.js';
 import { Network, gatewayInfo, topologyInfo } from './network.js';
 import { Outgoing } from './outgoing.js';
+import { PageLife } from './page-life.js';
 import { privacyReport } from './privacy.js';
 import type { ClientState, GatewayData, Sender, TrafficSettings, WorkerEvent } from './protocol.js';
 import { Received } from './received.js';
+import { Recent } from './recent.js';
 import { Session, openOptions, wasmSource } from './session.js';
 import { statsStream } from './stats.js';
 import { missingFeatures, supportAdvice } from './support.js';
@@ -90,8 +93,8 @@ export class MixClient extends EventTarget {
       if (this.#options.tabs === 'share') this.#tellListening();
     },
   );
-  /** The senders that can be answered, those that wrote first in front. */
-  readonly #replyable = new Set<string>();
+  /** The senders that can be answered. */
+  readonly #replyable = new Recent(limits.watchedTags);
   #statsTimer: ReturnType<typeof setInterval> | undefined;
   #traffic: Readonly<TrafficSettings>;
   #state: ClientState = 'idle';
@@ -107,8 +110,21 @@ export class MixClient extends EventTarget {
   #crashes: number[] = [];
   /** Opened when waiting for the next worker is over. */
   #hurry = new Gate();
-  /** Ids of envelopes that were seen, oldest first. */
-  readonly #seen = new Set<string>();
+  /** Ids of envelopes that were seen. */
+  readonly #seen = new Recent(limits.seenMessages);
+  readonly #page = new PageLife({
+    onOnline: () => this.#session?.rpc.notify({ op: 'online' }),
+    // The socket is closed now, so that the gateway keeps what comes.
+    onPageHide: () => {
+      if (this.#session) this.#collapse(this.#session, mixError('closed-before-delivery', pageHideAdvice));
+    },
+    onFreeze: () => {
+      if (this.#session && this.#state !== 'closed') this.#setState('paused');
+    },
+    onResume: () => {
+      if (this.#state === 'paused') this.#setState(this.#linkState);
+    },
+  });
 
   /** Throws `MixError` `config-invalid` or `network-required`. */
   constructor(options: MixClientOptions) {
@@ -196,7 +212,7 @@ export class MixClient extends EventTarget {
     if (this.#attempt) this.#giveUp(this.#attempt);
     else if (!this.#session && this.#state === 'reconnecting') this.#interrupt();
     if (this.#session && !this.#closing) this.#shutDown(this.#session, drain, timeoutMs);
-    else if (!drain) this.#closing?.hurry.open();
+    else if (!drain) this.#closing?.hurry();
     // A client that drains still receives; its iterators end with it.
     if (!this.#closing) this.#endListening();
     this.#setState('closed');
@@ -412,10 +428,7 @@ export class MixClient extends EventTarget {
     this.#attempt = null;
     this.#setGateway(address, gateway);
     attempt.succeed();
-    globalThis.addEventListener?.('online', this.#onOnline);
-    globalThis.addEventListener?.('pagehide', this.#onPageHide);
-    globalThis.document?.addEventListener('freeze', this.#onFreeze);
-    globalThis.document?.addEventListener('resume', this.#onResume);
+    this.#page.begin();
     // Set while connecting: before the first message. It can only fail by the end of the session, which is told anyway.
     if (traffic === this.#traffic) this.#traffic = Object.freeze(shared ?? traffic);
     else session.rpc.request('traffic', { traffic: this.#traffic }).catch(() => {});
@@ -446,38 +459,18 @@ export class MixClient extends EventTarget {
   #closed(signal: AbortSignal | undefined): Promise<void> {
     const closing = this.#closing;
     const closed = bounded(closing ? closing.done.opened : Promise.resolve(), { signal });
-    closed.catch(() => closing?.hurry.open());
+    closed.catch(() => closing?.hurry());
     return closed;
   }
 
   #shutDown(session: Session, drain: boolean, timeoutMs: number): void {
-    const closing = new Closing();
+    const closing = new Closing(session);
     this.#closing = closing;
-    void this.#drainAndClose(session, closing, drain, timeoutMs).finally(() => {
+    void closing.run(this.#outgoing, drain, timeoutMs).finally(() => {
       this.#closing = null;
       this.#letGo(session, mixError('closed'), mixError('closed-before-delivery'));
       closing.done.open();
     });
-  }
-
-  async #drainAndClose(session: Session, closing: Closing, drain: boolean, timeoutMs: number): Promise<void> {
-    const start = performance.now();
-    const stop = [closing.hurry.opened, session.ended];
-    if (drain) await firstOf([this.#outgoing.whenHandedOver(), ...stop], timeoutMs);
-    if (drain && !closing.hurry.isOpen) {
-      // 0 means no limit, so a limit that is used up must not become 0.
-      const left = timeoutMs === 0 ? 0 : Math.max(1, Math.round(timeoutMs - (performance.now() - start)));
-      const answer = this.#askToClose(session, drain, left);
-      await firstOf([answer, ...stop], left === 0 ? 0 : left + limits.closeGraceMs);
-      if (!closing.hurry.isOpen) return;
-    }
-    const answer = this.#askToClose(session, false, limits.closeGraceMs);
-    await firstOf([answer, session.ended], limits.closeGraceMs);
-  }
-
-  async #askToClose(session: Session, drain: boolean, timeoutMs: number): Promise<void> {
-    const { shared } = await session.rpc.request('close', { drain, timeoutMs });
-    if (shared) session.leave(mixError('closed'));
   }
 
   /** The worker of this client is gone or has to go; nothing of it remains. */
@@ -502,10 +495,7 @@ export class MixClient extends EventTarget {
   /** This worker is not asked anything any more. */
   #leave(session: Session): void {
     if (this.#session === session) this.#session = null;
-    globalThis.removeEventListener?.('online', this.#onOnline);
-    globalThis.removeEventListener?.('pagehide', this.#onPageHide);
-    globalThis.document?.removeEventListener('freeze', this.#onFreeze);
-    globalThis.document?.removeEventListener('resume', this.#onResume);
+    this.#page.end();
     this.#replyable.clear();
     clearInterval(this.#statsTimer);
     this.#outgoing.setLinkUp(false);
@@ -699,8 +689,6 @@ export class MixClient extends EventTarget {
     const id = wire.join();
     if (this.#seen.has(id)) return false;
     this.#seen.add(id);
-    const [oldest] = this.#seen;
-    if (this.#seen.size > limits.seenMessages && oldest !== undefined) this.#seen.delete(oldest);
     return true;
   }
 
@@ -709,10 +697,8 @@ export class MixClient extends EventTarget {
   }
 
   #setReplyable(tag: string, canReply: boolean): void {
-    this.#replyable.delete(tag);
     if (canReply) this.#replyable.add(tag);
-    const [oldest] = this.#replyable;
-    if (this.#replyable.size > limits.watchedTags && oldest !== undefined) this.#replyable.delete(oldest);
+    else this.#replyable.delete(tag);
   }
 
   #onUndelivered(undelivered: Undelivered, to: string): void {
@@ -757,22 +743,6 @@ export class MixClient extends EventTarget {
     );
   };
 
-  readonly #onOnline = (): void => this.#session?.rpc.notify({ op: 'online' });
-
-  /** The browser stops the page, and its workers with it, until `resume`. */
-  readonly #onFreeze = (): void => {
-    if (this.#session && this.#state !== 'closed') this.#setState('paused');
-  };
-
-  readonly #onResume = (): void => {
-    if (this.#state === 'paused') this.#setState(this.#linkState);
-  };
-
-  /** The page is being left: the socket is closed now, so that the gateway keeps what comes. */
-  readonly #onPageHide = (): void => {
-    if (this.#session) this.#collapse(this.#session, mixError('closed-before-delivery', pageHideAdvice));
-  };
-
   #setState(state: ClientState, error?: MixError): void {
     const previous = this.#state;
     if (state === previous) return;
@@ -794,13 +764,6 @@ interface Opened {
   traffic: Readonly<TrafficSettings>;
   /** What holds where the connection is that of another page. */
   shared: TrafficSettings | undefined;
-}
-
-/** One closing, from `close` to the end of the worker. */
-class Closing {
-  /** Opened when the draining has to stop. */
-  readonly hurry = new Gate();
-  readonly done = new Gate();
 }
 
 /** Throws `MixError` `unsupported-runtime` or `storage-blocked`. */

@@ -196,7 +196,7 @@ export class Exchange {
         void this.#serving.handle(event);
         break;
       case 'responseLost':
-        this.#owner.onAnswerLost('', '', fromWire(event.error));
+        this.#serving.lost(event.request, fromWire(event.error));
         break;
       case 'peer':
         this.#heard(event);

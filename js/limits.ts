@@ -37,6 +37,8 @@ export const limits = /* @__PURE__ */ Object.freeze({
   profileLength: 64,
   /** Requests without an answer; beyond it `queue-full`. */
   requests: 16_384,
+  /** Requests of others whose answers may still be lost; of older ones it is not told which it was. */
+  answers: 4_096,
   /** Requests handed to the worker together. */
   requestsTogether: 64,
   /** Bytes of a service's name, and of a request's label. */

@@ -23,6 +23,8 @@ export class Serving {
   /** Aborted when the client closes. */
   #life = new AbortController();
   #room = new Gate();
+  /** What was asked, by the numbers of the requests, oldest first: an answer can be lost long after it was given. */
+  readonly #asked = new Map<number, { id: string; to: string }>();
 
   constructor(owner: ServingOwner) {
     this.#owner = owner;
@@ -53,6 +55,7 @@ export class Serving {
   /** The client is closed: handlers are told, and what they answer goes nowhere. */
   end(reason: unknown): void {
     this.#rpc = null;
+    this.#asked.clear();
     this.#life.abort(reason);
     this.#room.open();
   }
@@ -63,10 +66,20 @@ export class Serving {
     this.#room = new Gate();
   }
 
+  /** An answer that was given will not arrive. */
+  lost(request: number, error: unknown): void {
+    const { id = '', to = '' } = this.#asked.get(request) ?? {};
+    this.#asked.delete(request);
+    this.#owner.onLost(id, to, error);
+  }
+
   async handle(event: RequestEvent): Promise<void> {
     const rpc = this.#rpc;
     if (!rpc) return;
     const message = this.#owner.received(event);
+    this.#asked.set(event.request, { id: message.id, to: event.tag ?? event.address ?? '' });
+    const [oldest] = this.#asked.keys();
+    if (this.#asked.size > limits.answers && oldest !== undefined) this.#asked.delete(oldest);
     const { signal } = this.#life;
     let body: Uint8Array | undefined;
     try {
@@ -76,7 +89,7 @@ export class Serving {
       // The peer is told that it failed, and not why: the text may hold what it should not know.
     }
     await this.#respond(rpc, event, body).catch((error: unknown) => {
-      if (this.#rpc === rpc) this.#owner.onLost(message.id, event.tag ?? event.address ?? '', error);
+      if (this.#rpc === rpc) this.lost(event.request, error);
     });
   }
 

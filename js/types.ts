@@ -196,6 +196,7 @@ export interface SendOptions {
   receipt?: boolean | undefined;
 }
 
+/** How a request is asked. It sees to reply blocks and acks of its own, so that there is neither `replies` nor `receipt`. */
 export interface RequestOptions {
   signal?: AbortSignal | undefined;
   /** For request and answer together. Default: 60 s and 1 s for each 64 kB of both; 0: none. */
@@ -440,6 +441,7 @@ export interface StateChange {
 }
 
 export interface Undelivered {
+  /** Of the message, or of the request that was answered. */
   id: string;
   /** A `MixError`, or the reason the message was cancelled with. */
   error: unknown;

@@ -19,6 +19,7 @@ mod json;
 #[rustfmt::skip]
 mod table;
 
+mod exchange;
 mod gateway;
 mod inside;
 mod message;
@@ -35,7 +36,7 @@ use mixlet::engine::Sphinx;
 pub type Target = fn(&[u8]);
 
 /// All targets by name.
-pub const TARGETS: [(&str, Target); 23] = [
+pub const TARGETS: [(&str, Target); 24] = [
     ("address", message::address),
     ("client_text", gateway::client_text),
     ("content", message::content),
@@ -47,6 +48,7 @@ pub const TARGETS: [(&str, Target); 23] = [
     ("engine_raw", |data| World::<Clear>::run(Kind::Raw, data)),
     ("engine_sphinx", |data| World::<Sphinx>::run(Kind::Gateway, data)),
     ("envelope", message::envelope),
+    ("exchange", exchange::exchange),
     ("fragment", message::fragment),
     ("handshake", gateway::handshake),
     ("json", inside::json),

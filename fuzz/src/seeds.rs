@@ -5,6 +5,7 @@
 use std::path::PathBuf;
 
 use mixlet::engine::Sphinx;
+use mixlet::exchange::envelope::{Envelope, Id, Kind, pack_item, simple};
 use mixlet::gateway::{IdentityKeypair, SharedKey};
 use mixlet::identity::{Identity, Registration};
 use mixlet::message::{Content, Repliable, Reply, SenderTag, SurbList};
@@ -46,7 +47,7 @@ pub fn folder() -> PathBuf {
 ///
 /// When the recorded bytes are not where they should be.
 pub fn all() -> Vec<Seed> {
-    let groups: [(&'static str, Vec<Vec<u8>>); 23] = [
+    let groups: [(&'static str, Vec<Vec<u8>>); 24] = [
         ("address", addresses()),
         ("client_text", texts("requests", "lenient_requests", "client")),
         ("content", contents()),
@@ -61,6 +62,7 @@ pub fn all() -> Vec<Seed> {
         ("engine_raw", users()),
         ("engine_sphinx", [users(), strangers()].concat()),
         ("envelope", vec![noise(33, 1), noise(80, 2), vec![0; 64], noise(1_643, 3)]),
+        ("exchange", envelopes()),
         ("fragment", fragments()),
         ("handshake", handshakes()),
         ("json", jsons()),
@@ -108,6 +110,21 @@ fn texts(strict: &str, lenient: &str, by: &str) -> Vec<Vec<u8>> {
         let skew = "the login time is excessively skewed: it is 2026-05-17T06:40:00Z, that of the server 2026-05-17 6:50:00.0 +00:00:00";
         seeds.push(format!(r#"{{"type":"error","message":"{skew}"}}"#).into_bytes());
     }
+    seeds
+}
+
+/// The recorded envelopes of both ends, and a pack of two.
+fn envelopes() -> Vec<Vec<u8>> {
+    let file = vectors("exchange.json");
+    let lists = ["envelopes", "bare", "unknown"].into_iter().flat_map(|name| list(&file, name));
+    let mut seeds: Vec<Vec<u8>> = lists.map(|case| bytes(case, "bytes")).collect();
+    let mut body = Vec::new();
+    for (service, text) in [("", "one"), ("time", "two")] {
+        let item = Envelope { kind: Kind::Request, flags: 0, id: Id([3; 16]), service, body: text.as_bytes() };
+        pack_item(&mut body, &item);
+    }
+    seeds.push(simple(Kind::Pack, Id([4; 16]), &body));
+    seeds.push(body);
     seeds
 }
 

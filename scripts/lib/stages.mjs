@@ -57,10 +57,7 @@ export const stages = [
   check('rust', 'docs, wasm32', 'cargo', ['doc', ...WASM, '--no-deps'], { env: { RUSTDOCFLAGS: '-D warnings' } }),
   // Nothing in the core may need an operating system.
   check('rust', 'bare metal', 'cargo', ['check', '-p', 'mixlet', '--lib', '--target', 'thumbv7em-none-eabi']),
-  tests('rust', 'tests, native', 'cargo', ['test', ...WITHOUT_ORACLE, '--no-fail-fast'], {
-    results: cargoResults,
-    minutes: 30,
-  }),
+  script('rust', 'tests, native', 'test:native', { results: cargoResults, minutes: 30 }),
 
   browserTests('chrome', () => ['--chromedriver', find('chromedriver')]),
   browserTests('firefox', () => ['--geckodriver', find('geckodriver')]),

@@ -12,11 +12,13 @@ import { stopAll, stopOnSignals } from '../../scripts/lib/processes.mjs';
 import { Chromium, Firefox } from './lib/browsers.mjs';
 import { Report } from './lib/report.mjs';
 import { serveSite } from './lib/site.mjs';
+import { abort } from './parts/abort.mjs';
 import { badInput } from './parts/bad-input.mjs';
 import { crash } from './parts/crash.mjs';
 import { faults } from './parts/faults.mjs';
 import { interop } from './parts/interop.mjs';
 import { record } from './parts/record.mjs';
+import { requests } from './parts/requests.mjs';
 import { shape } from './parts/shape.mjs';
 import { tabs } from './parts/tabs.mjs';
 import { talk } from './parts/talk.mjs';
@@ -36,10 +38,12 @@ const PARTS = {
     await other.close();
   },
   record,
+  abort,
   faults,
   crash,
   tabs,
   interop,
+  requests,
   shape,
   'bad input': badInput,
 };
@@ -47,7 +51,7 @@ const PARTS = {
 const LANES = {
   Chromium: [
     ['talk', 'two browsers', 'faults', 'crash'],
-    ['shape', 'record', 'interop', 'tabs', 'bad input'],
+    ['shape', 'abort', 'record', 'interop', 'requests', 'tabs', 'bad input'],
   ],
   Firefox: [
     ['talk', 'crash'],

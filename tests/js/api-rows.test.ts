@@ -29,6 +29,7 @@ const rules: Row[] = [
     'real/abort.test.ts > an abort of a message > queued, with no link to send it on',
     'real/abort.test.ts > an abort of a message > half sent',
     'real/abort.test.ts > an abort of a message > all sent and half acknowledged',
+    'real/abort.test.ts > an abort of a message > waiting for reply blocks',
     'real/exchange.test.ts > requests > an abort while waiting for the answer rejects at once and leaves nothing',
   ],
   [
@@ -481,6 +482,7 @@ const exchange: Row[] = [
     'exchange.test.ts > requests > resolve with their own answers, in any order',
     'real/exchange.test.ts > requests > are answered by handlers, over addresses and over tags',
     'real/exchange.test.ts > requests > a thousand at once, answered in random order, each get their own',
+    'tests/e2e/parts/requests.mjs > ${TOGETHER} requests at once, answered in random order, each get their own answer',
     'rust > answers_of_somebody_else_touch_nothing',
   ],
   [
@@ -531,8 +533,15 @@ const exchange: Row[] = [
   ],
   [
     '',
+    'An answer that is lost is told by its request.',
+    'exchange.test.ts > serving > an answer that is lost after it was given is told by its request',
+    'exchange.test.ts > serving > a full queue is waited for, and another failure is told',
+  ],
+  [
+    '',
     'A request that is never answered leaves nothing behind.',
     'rust > a_hundred_thousand_requests_to_a_silent_peer_leave_nothing_behind',
+    'tests/e2e/parts/requests.mjs > ${UNANSWERED} requests to a silent peer end, and nothing is left of them',
   ],
   [
     'MixClient.peer PeerInfo.*',
@@ -547,6 +556,11 @@ const exchange: Row[] = [
     states,
     'exchange.test.ts > peers > probe resolves with the answer',
     'real/exchange.test.ts > receipts > are asked of those who are known to speak mixlet',
+  ],
+  [
+    '',
+    'A peer that does not know a request refuses it, and it fails at once.',
+    'tests/e2e/parts/interop.mjs > a request that a peer does not know is refused at once',
   ],
   [
     '',
@@ -661,6 +675,11 @@ const views: Row[] = [
     'crash.test.ts > a worker that crashes > is replaced under the same identity',
     'crash.test.ts > a worker that crashes > messages with an envelope go again under their ids, with the same bytes',
     'tests/e2e/parts/crash.mjs > the worker of ${whose} dies ${ROUNDS} times in the middle of 1 MB: each arrives, once',
+  ],
+  [
+    '',
+    'Every example of the README and the guides compiles.',
+    'docs.test.ts > every example of the README and the guides compiles',
   ],
   [
     '',

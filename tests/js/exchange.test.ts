@@ -226,6 +226,30 @@ describe('serving', () => {
     expect(undelivered).toMatchObject([{ error: { code: 'no-surbs' } }]);
   });
 
+  test('an answer that is lost after it was given is told by its request', async () => {
+    const { client, worker } = await connected();
+    const undelivered = heard(client, 'undelivered');
+    const requests: ReceivedMessage[] = [];
+    client.serve((request) => {
+      requests.push(request);
+      return 'x';
+    });
+    for (const request of [7, 8]) {
+      worker.say({ event: 'request', request, service: '', body: bytes('?'), tag, address: null });
+      worker.answer(await worker.request('respond'));
+    }
+    const lost = (request: number) => worker.say({ event: 'responseLost', request, error: wire({ code: 'no-surbs' }) });
+    lost(7);
+    lost(7);
+    await worker.flush();
+    // Nothing is known of it any more the second time.
+    expect(undelivered).toMatchObject([
+      { id: requests[0]!.id, error: { code: 'no-surbs' } },
+      { id: '', error: { code: 'no-surbs' } },
+    ]);
+    expect(requests[0]!.id).not.toBe(requests[1]!.id);
+  });
+
   test('one handler for each service, over all connects, until it is closed', async () => {
     const fake = newClient();
     const handle = fake.client.serve(() => 'x', { service: 'a' });

@@ -15,6 +15,9 @@ import {
   tag,
 } from './fake.js';
 
+/** On a busy machine things take their time. */
+const until = (fits: () => unknown) => vi.waitUntil(fits, { timeout: 8_000 });
+
 beforeEach(() => {
   stubBrowser();
   vi.stubGlobal('BroadcastChannel', class {});
@@ -94,7 +97,7 @@ describe('a page that uses the connection of another', () => {
       const { worker } = fake;
       worker.say({ event: 'left' });
       await open(await started(fake, n + 2));
-      await vi.waitUntil(() => fake.client.state === 'ready');
+      await until(() => fake.client.state === 'ready');
       expect(worker.terminated).toBe(true);
     }
     expect(states[0]).toMatchObject({ state: 'reconnecting', error: { code: 'worker-crashed' } });

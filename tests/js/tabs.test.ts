@@ -6,6 +6,9 @@ import type * as TabKey from '../../js/tab-key.js';
 import { address, gateway, tag } from './fake.js';
 import { FakeLocks } from './fake-locks.js';
 
+/** On a busy machine things take their time. */
+const until = (fits: () => unknown) => vi.waitUntil(fits, { timeout: 8_000 });
+
 // Node has no IndexedDB; that the key is kept there is tested in browsers.
 vi.mock('../../js/tab-key.js', async (original) => {
   const real = await original<typeof TabKey>();
@@ -82,7 +85,7 @@ function worker() {
     },
     /** The first message to the page that fits, once it is there. */
     got: async (fits: (message: WorkerMessage) => boolean): Promise<WorkerMessage> => {
-      await vi.waitUntil(() => posted.some(fits), { timeout: 5_000 });
+      await until(() => posted.some(fits));
       return posted.find(fits) as WorkerMessage;
     },
     event: (event: WorkerEvent['event']): Promise<WorkerEvent> =>
@@ -91,7 +94,7 @@ function worker() {
     /** The first message that reached the engine with this name, once it is there. */
     asked: async <O extends PageMessage['op']>(op: O, nth = 0) => {
       const all = () => handled.filter((message) => message.op === op);
-      await vi.waitUntil(() => all().length > nth);
+      await until(() => all().length > nth);
       return all()[nth] as Extract<PageMessage, { op: O }>;
     },
   };
@@ -149,7 +152,7 @@ describe('tabs that share', () => {
     const follower = worker();
     follower.say({ id: 1, op: 'open', options, wasm });
     follower.say({ id: 2, op: 'serve', service: 'echo' });
-    await vi.waitUntil(() => {
+    await until(() => {
       leader.engine.post({ event: 'progress', phase: 'auth', fraction: 0.5 }, []);
       return follower.posted.some((message) => 'event' in message && message.event === 'progress' && message.fraction);
     });
@@ -198,7 +201,7 @@ describe('tabs that share', () => {
     for (let n = 0; n < limits.keptMessages + 1; n += 1) leader.engine.post(received([n % 256]), []);
     expect(await follower.event('overflow')).toMatchObject({ reason: 'kept', messages: 1, bytes: 1, from: tag });
     follower.say(listen(true));
-    await vi.waitUntil(
+    await until(
       () =>
         follower.posted.filter((message) => 'event' in message && message.event === 'received').length ===
         limits.keptMessages,
@@ -310,7 +313,7 @@ describe('pages that share, at the end', () => {
     await leader.asked('cancel');
     const { id } = await leader.asked('close');
     leader.engine.post({ id, ok: {} }, []);
-    await vi.waitUntil(() => leader.closed.mock.calls.length > 0);
+    await until(() => leader.closed.mock.calls.length > 0);
     expect(leader.freed).toHaveBeenCalledOnce();
     expect(locks.held).not.toContain('mixlet:alice');
   });
@@ -323,7 +326,7 @@ describe('pages that share, at the end', () => {
     expect(await leader.asked('close')).toMatchObject({ id: 2, drain: true });
     leader.engine.post({ id: 2, ok: {} }, []);
     expect(await leader.answer(2)).toEqual({ id: 2, ok: {} });
-    await vi.waitUntil(() => !locks.held.includes('mixlet:alice'));
+    await until(() => !locks.held.includes('mixlet:alice'));
   });
 
   test('closing waits for what the page has sent, and for nobody else’s', async () => {
@@ -366,7 +369,7 @@ describe('pages that share, at the end', () => {
     const follower = worker();
     follower.say({ id: 1, op: 'open', options, wasm });
     follower.say({ id: 2, op: 'serve', service: 'echo' });
-    await vi.waitUntil(() => locks.held.some((name) => name.startsWith('mixlet:tab:')));
+    await until(() => locks.held.some((name) => name.startsWith('mixlet:tab:')));
     leader.die();
     const { tabs: _tabs, ...passed } = options;
     expect(await follower.asked('open')).toEqual({ id: 1, op: 'open', options: passed });
@@ -399,7 +402,7 @@ describe('pages that share, at the end', () => {
         await vi.advanceTimersByTimeAsync(limits.tabPingMs);
         const id = 100 + n;
         follower.say({ id, op: 'stats' });
-        await vi.waitUntil(() => leader.handled.some((message) => 'id' in message && message.id % 2 ** 32 === id));
+        await until(() => leader.handled.some((message) => 'id' in message && message.id % 2 ** 32 === id));
       }
       expect(follower.posted.some((message) => 'event' in message && message.event === 'left')).toBe(false);
       // Its channel is deaf from now on.

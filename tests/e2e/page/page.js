@@ -119,6 +119,51 @@ const calls = {
     return delivered;
   },
 
+  /** Answers requests when so many are there, in random order; without a count never. */
+  serve(name, service, count) {
+    let waiting = [];
+    const answer = () => {
+      for (const [place] of waiting.entries()) {
+        const other = Math.floor(Math.random() * (place + 1));
+        [waiting[place], waiting[other]] = [waiting[other], waiting[place]];
+      }
+      for (const resolve of waiting) resolve();
+      waiting = [];
+    };
+    known.get(name).client.serve(
+      (request) =>
+        new Promise((resolve) => {
+          waiting.push(() => resolve(`answer to ${request.text()}`));
+          if (count !== undefined && waiting.length >= count) answer();
+        }),
+      { service },
+    );
+  },
+
+  /** Asks the numbers from 0 on, all at once. Gives back the answers, or the codes of errors. */
+  async requestMany(name, to, count, options) {
+    const start = now();
+    const items = Array.from({ length: count }, (_, number) => String(number));
+    const results = await known.get(name).client.requestAll(to, items, options);
+    const answers = results.map(({ value, reason }) => value?.text() ?? reason.code ?? String(reason));
+    return { answers, ms: now() - start };
+  },
+
+  /** Sends a message and gives it up after so long. How long it took to reject from then on, and with what. */
+  async abortAfter(name, to, what, ms) {
+    const { client, undelivered } = known.get(name);
+    const before = undelivered.length;
+    const giveUp = new AbortController();
+    const message = client.send(to, bodyOf(what), { signal: giveUp.signal });
+    await message.queued;
+    await new Promise((resolve) => setTimeout(resolve, ms));
+    const reason = new Error('no more of it');
+    const start = now();
+    giveUp.abort(reason);
+    const error = await message.delivered.catch((error) => error);
+    return { ms: now() - start, isReason: error === reason, undelivered: undelivered.length - before };
+  },
+
   state(name) {
     const { client, states, undelivered, errors, overflow } = known.get(name);
     return { state: client.state, address: client.address, states, undelivered, errors, overflow };

@@ -8,6 +8,11 @@ let client;
 /** `{ length, digest, tag, at }` by order of arrival; `digest` is a promise. */
 const received = [];
 
+/** The beginning of an envelope, as docs/PROTOCOL.md has it: magic, version, kind, flags, id. */
+const MAGIC = [...new TextEncoder().encode('mixlet'), 0xf0, 1];
+const HEAD = 8 + 3 + 16;
+const UNSUPPORTED = 7;
+
 /** Whom to wake when anything arrived. */
 const watchers = new Set();
 
@@ -49,7 +54,7 @@ const KINDS = {
 function arrived(bytes, tag) {
   // A view into the module's memory would not last.
   const body = bytes.slice();
-  received.push({ length: body.length, digest: digestOf(body), tag, at: now() });
+  received.push({ length: body.length, digest: digestOf(body), tag, at: now(), head: body.slice(0, HEAD) });
   for (const wake of watchers) wake();
   watchers.clear();
 }
@@ -88,6 +93,20 @@ const calls = {
     const start = now();
     await Promise.all(bodies.map((body) => client.plain(to, body)));
     return start;
+  },
+
+  /**
+   * Waits for the message with this number, which has to be an envelope of mixlet, and answers it as a client does that
+   * does not know its version or kind.
+   */
+  async refuse(number) {
+    while (received.length <= number) await change();
+    const { head, tag } = received[number];
+    const [version, kind] = head.slice(8);
+    if (String(head.slice(0, 8)) !== String(MAGIC)) throw new Error('this is no envelope');
+    const id = head.slice(11, HEAD);
+    await client.reply(tag, new Uint8Array([...MAGIC, 1, UNSUPPORTED, 0, ...id, 0, version, kind]));
+    return { version, kind };
   },
 
   /** Waits for the message with this digest. */

@@ -21,6 +21,9 @@ const WHOLE = [100, 2];
 /** Needs more SURBs than came with the message that it answers. */
 const LONG_REPLY = 100_000;
 
+/** The kind of an envelope. */
+const REQUEST = 2;
+
 /** A late copy would come when the sender gives up waiting for an ack, after a second and a half and a round trip. */
 const COPIES_MS = 2_500;
 
@@ -116,6 +119,15 @@ export async function interop({ test, need }, name, { browser, site }) {
 
     await test(`a reply of ${LONG_REPLY} bytes from mixlet, which asks the Nym client for more SURBs`, async () => {
       await mixletReplies(asked.mixlet, body(LONG_REPLY));
+    });
+
+    await test('a request that a peer does not know is refused at once', async () => {
+      due.nym += 1;
+      const number = (await nym.received()).length;
+      const asking = mixlet.page.call('requestMany', 'mixlet', nym.address, 1, {});
+      const [{ answers }, { version, kind }] = await Promise.all([asking, nym.page.call('refuse', number)]);
+      expectEqual([version, kind], [1, REQUEST], 'version and kind of the request');
+      expectEqual(answers, ['peer-unsupported'], 'what the request ended with');
     });
 
     await test('each message came once, and nothing else', async () => {

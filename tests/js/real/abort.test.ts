@@ -105,6 +105,29 @@ describe('an abort of a message', () => {
     await expectTidy(net, alice, bob);
   });
 
+  test('waiting for reply blocks', async () => {
+    const { net, alice, bob, controller, signal } = await twoClients();
+    const arrived = receive(bob.client, 1);
+    await alice.client.send(bob.address, 'answer me', { replies: 10 }).delivered;
+    const [question] = await arrived;
+    // More are asked for, and do not come.
+    net.gateway(0).pause();
+    const reply = question!.reply(bytes(100_000), { signal });
+    await reply.queued;
+    await until('they are asked for again', async () => (await bob.client.stats()).out.retransmission > 0);
+    const { out, queuedBytes } = await bob.client.stats();
+    expect([out.reply, queuedBytes]).toEqual([1, 100_000]);
+    await expectAborted(controller, reply.sent, reply.delivered);
+    net.gateway(0).resume();
+    await expectTidy(net, bob, alice);
+
+    const next = receive(bob.client, 1);
+    await alice.client.send(bob.address, 'and now?').delivered;
+    const answer = receive(alice.client, 1);
+    await (await next)[0]!.reply('short').delivered;
+    expect((await answer)[0]!.text()).toBe('short');
+  });
+
   test('delivered: it changes nothing', async () => {
     const { net, alice, bob, controller, signal } = await twoClients();
     const sent = alice.client.send(bob.address, 'done', { signal });

@@ -1,7 +1,7 @@
 // Every code of the error table, provoked in earnest.
 
 import { existsSync, readFileSync } from 'node:fs';
-import { MixClient, MixError, errorCodes, errorTable } from 'mixlet';
+import { MixClient, MixError, errorCodes, errorTable, limits } from 'mixlet';
 import type { MixAddress, MixClientOptions, MixErrorCode, ReplyTag } from 'mixlet';
 import type { TestNetwork } from 'mixlet/testing';
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
@@ -163,6 +163,18 @@ const provoked: Partial<Record<MixErrorCode, () => unknown>> = {
   },
   'not-connected': () => failure(client(net).send('x' as MixAddress, 'x').queued),
   'protocol-version': () => failure(lyingGateway(net, (text) => text.replace('"version":6', '"version":3')).connect()),
+  'queue-full': async () => {
+    net.gateway(0).pause();
+    const alice = client(net, { gateway: 0 });
+    const connecting = outcome(alice.connect());
+    const { address } = await connected(net, { gateway: 1 });
+    const items = new Array<string>(limits.requests + 1).fill('x');
+    const asking = items.map((item) => failure(alice.request(address, item)));
+    const error = await asking.at(-1);
+    await alice.close();
+    await Promise.all([connecting, ...asking]);
+    return error;
+  },
   'response-timeout': async () => {
     const [alice, bob] = [await connected(net), await connected(net)];
     bob.client.serve(() => new Promise(() => {}));
@@ -191,14 +203,15 @@ const provoked: Partial<Record<MixErrorCode, () => unknown>> = {
 /** Where the others are provoked: what only a browser has, and what no page can bring about. */
 const elsewhere: Partial<Record<MixErrorCode, string>> = {
   'identity-corrupt': 'tests/web/store.rs',
-  'queue-full': 'tests/web/driver.rs',
+  // Takes a peer that is no mixlet of this version.
+  'peer-unsupported': 'tests/e2e/parts/interop.mjs',
   'storage-blocked': 'tests/package/surroundings.test.mjs',
   'storage-quota': 'tests/web/store.rs',
   'stored-by-newer-version': 'tests/web/store.rs',
 };
 
-/** Of parts that are still to come, and what only a peer of another version can bring about. */
-const later: MixErrorCode[] = ['peer-unsupported', 'wrong-passphrase'];
+/** Of parts that are still to come. */
+const later: MixErrorCode[] = ['wrong-passphrase'];
 
 test('no code is left out', () => {
   const named = [...Object.keys(provoked), ...Object.keys(elsewhere), ...later];
