@@ -17,7 +17,7 @@ const names = [
   ],
   ...['clearTimeout', 'console', 'fetch', 'performance', 'process', 'queueMicrotask', 'setImmediate', 'setInterval'],
   ...['setTimeout', 'Blob', 'crossOriginIsolated', 'document', 'indexedDB', 'location', 'navigator', 'window'],
-  ...['DOMException', 'URLSearchParams', 'Worker', 'crypto', 'self'],
+  ...['DOMException', 'PerformanceObserver', 'URLSearchParams', 'Worker', 'crypto', 'self'],
 ];
 /** What the starters use besides, of pages and of service workers. */
 const starterNames = ['Headers', 'Response', 'addEventListener', 'btoa', 'clients', 'skipWaiting'];

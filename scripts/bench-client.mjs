@@ -1,8 +1,9 @@
 // Measures mixlet beside the published Nym browser client: the same devnet, the same browser, one run, in turns. How
-// long from `connect()` to ready, how long a large message takes with pacing off, how long many small ones take, and
-// how large the wasm is.
+// long from `connect()` to ready, how long a large message takes with pacing off, how long many small ones take, how
+// long the page is busy with one thing while 20 MB go from it and come to it, and how large the wasm is.
 //
 //   node scripts/bench-client.mjs [--rounds 3] [--json]       (--json: one line of JSON instead of the table)
+//                                 [--mb 20]                   (how much is sent for the longest task)
 //
 // Times are from the sender's call to the arrival at the recipient, another client of the same kind in a page and at a
 // gateway of its own. Both kinds run with the same delays in the network, without pacing and without cover traffic.
@@ -25,6 +26,9 @@ import { stopAll, stopOnSignals } from './lib/processes.mjs';
 const LARGE = 1_000_000;
 const MANY = 300;
 const SMALL = 1_000;
+/** What is sent to see how long the page is held up: messages of this length, and of the slower client so many less. */
+const PIECE = 1_000_000;
+const SHARE = { mixlet: 1, nym: 0.2 };
 
 /** Mean time that a mix node holds a packet or an ack, the default of both. */
 const HOP_MS = 15;
@@ -59,6 +63,11 @@ const OPTIONS = {
   }),
 };
 
+const args = process.argv.slice(2);
+const json = args.includes('--json');
+const rounds = args.includes('--rounds') ? Number(args[args.indexOf('--rounds') + 1]) : 3;
+const pieces = args.includes('--mb') ? Number(args[args.indexOf('--mb') + 1]) : 20;
+
 /** What is measured, in the order of the table. */
 const ROWS = [
   ['connect', 'connect to ready, first time', 'ms'],
@@ -67,15 +76,17 @@ const ROWS = [
   ['largePackets', '  packets sent for it', ''],
   ['many', '300 messages of 1 kB', 'ms'],
   ['manyPackets', '  packets sent for them', ''],
+  ['bulk', `${pieces} MB in messages of 1 MB, per MB`, 'ms'],
+  ['sendingTask', '  longest task of the sending page', 'ms'],
+  ['sendingGap', '  longest time without a turn there', 'ms'],
+  ['receivingTask', '  longest task of the receiving page', 'ms'],
+  ['receivingGap', '  longest time without a turn there', 'ms'],
 ];
-
-const args = process.argv.slice(2);
-const json = args.includes('--json');
-const rounds = args.includes('--rounds') ? Number(args[args.indexOf('--rounds') + 1]) : 3;
 
 await entry(async () => {
   stopOnSignals();
   if (!(rounds >= 1)) throw new Complaint('--rounds takes a number from 1 on.');
+  if (!(pieces >= 1)) throw new Complaint('--mb takes a number from 1 on.');
   if (!existsSync(WASM.mixlet)) throw new Complaint('dist/ is missing; run npm run build first.');
   const building = stopwatch();
   const binary = await buildDevnet({ release: true });
@@ -149,7 +160,19 @@ async function measure(kind, { net, site, browser, seed }) {
       wanted.every((digest) => came.has(digest)),
       `${kind}: not every small message came as it was sent`,
     );
-    return { connect, again: from.ms, large, largePackets, many, manyPackets, client: clientOf(from.address) };
+
+    const count = Math.ceil(pieces * SHARE[kind]);
+    await to.watch();
+    const [bulkStart, bulkMessages] = await Promise.all([
+      from.sendEach(to.address, seed + 1 + MANY, count, PIECE, PATIENCE_MS),
+      to.receiveMany(2 + MANY, count, PATIENCE_MS),
+    ]);
+    const bulk = (Math.max(...bulkMessages.map(({ at }) => at)) - bulkStart) / count;
+    const [sending, receiving] = await Promise.all([from.watched(), to.watched()]);
+    const times = { connect, again: from.ms, large, largePackets, many, manyPackets, bulk };
+    const tasks = { sendingTask: sending.task, receivingTask: receiving.task };
+    const gaps = { sendingGap: sending.gap, receivingGap: receiving.gap };
+    return { ...times, ...tasks, ...gaps, client: clientOf(from.address) };
   } finally {
     await Promise.all(profiles.map((profile) => profile.close()));
   }
@@ -170,14 +193,17 @@ function median(values) {
 function print(samples, sizes) {
   const line = (title, cells) => say(title.padEnd(34) + cells.map((cell) => cell.padStart(15)).join(''));
   const number = (value, unit) => `${Math.round(value).toLocaleString('en')}${unit ? ` ${unit}` : ''}`;
-  const ratio = (mixlet, nym) => `${(nym / mixlet).toFixed(2)}`;
+  const ratio = (mixlet, nym) => (mixlet > 0 ? (nym / mixlet).toFixed(2) : '–');
+  /** Of shorter tasks the browser does not tell. */
+  const LONG_MS = 50;
   say();
   line('', ['mixlet least', 'Nym least', 'ratio', 'mixlet median', 'Nym median', 'ratio']);
   for (const [key, title, unit] of ROWS) {
     const of = (kind) => samples[kind].map((sample) => sample[key]);
     const cells = [(values) => Math.min(...values), median].flatMap((reduce) => {
       const [mixlet, nym] = [reduce(of('mixlet')), reduce(of('nym'))];
-      return [number(mixlet, unit), number(nym, unit), ratio(mixlet, nym)];
+      const shown = (value) => (key.endsWith('Task') && value < LONG_MS ? `under ${LONG_MS} ms` : number(value, unit));
+      return [shown(mixlet), shown(nym), ratio(mixlet, nym)];
     });
     line(title, cells);
   }
@@ -189,4 +215,5 @@ function print(samples, sizes) {
   }
   say();
   say(bold('ratio: Nym divided by mixlet'));
+  say(`Of the ${pieces} MB, Nym’s client sent ${Math.ceil(pieces * SHARE.nym)}.`);
 }

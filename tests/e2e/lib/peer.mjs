@@ -42,6 +42,21 @@ export class Peer {
     return within(RECEIVE_MS, `${this.kind} sends`, this.page.call('sendMany', to, seed, count, length));
   }
 
+  /** The same, one after the other. The page is watched from when it begins. */
+  sendEach(to, seed, count, length, ms = RECEIVE_MS) {
+    return within(ms, `${this.kind} sends`, this.page.call('sendEach', to, seed, count, length));
+  }
+
+  /** Begins to watch the tasks of the page. */
+  watch() {
+    return this.page.call('watch');
+  }
+
+  /** `{ task, gap }`: the longest task and the longest time without a turn for others, in milliseconds. */
+  watched() {
+    return this.page.call('watched');
+  }
+
   /** Waits for a message with exactly these bytes: `{ length, digest, tag, at }`. */
   async receive(what, ms = RECEIVE_MS) {
     const body = bodyOf(what);

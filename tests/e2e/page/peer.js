@@ -59,6 +59,43 @@ function arrived(bytes, tag) {
   watchers.clear();
 }
 
+/** Lets what else the page has to do have its turn. */
+const turn = () => new Promise((resolve) => setTimeout(resolve));
+
+/** How long the page is busy with one thing. */
+const watch = {
+  /** The browser tells of tasks from 50 ms on. */
+  task: 0,
+  gap: 0,
+  timer: undefined,
+  observer: new PerformanceObserver((list) => watch.take(list.getEntries())),
+
+  begin() {
+    this.task = 0;
+    this.gap = 0;
+    let last = performance.now();
+    clearInterval(this.timer);
+    this.timer = setInterval(() => {
+      const time = performance.now();
+      this.gap = Math.max(this.gap, time - last - TICK_MS);
+      last = time;
+    }, TICK_MS);
+    this.observer.observe({ type: 'longtask' });
+  },
+
+  take(entries) {
+    for (const { duration } of entries) this.task = Math.max(this.task, duration);
+  },
+
+  end() {
+    clearInterval(this.timer);
+    this.take(this.observer.takeRecords());
+    this.observer.disconnect();
+    return { task: this.task, gap: this.gap };
+  },
+};
+const TICK_MS = 4;
+
 const change = () => new Promise((resolve) => watchers.add(resolve));
 
 const plainMessage = async ({ length, digest, tag, at }) => ({ length, digest: await digest, tag, at });
@@ -108,6 +145,25 @@ const calls = {
     await client.reply(tag, new Uint8Array([...MAGIC, 1, UNSUPPORTED, 0, ...id, 0, version, kind]));
     return { version, kind };
   },
+
+  /** Sends the same, one after the other, as soon as the client has accepted the one before. */
+  async sendEach(to, seed, count, length) {
+    const bodies = Array.from({ length: count }, (_, n) => bytesOf(seed + n, length));
+    await turn();
+    const start = now();
+    watch.begin();
+    for (const body of bodies) {
+      await client.plain(to, body);
+      await turn();
+    }
+    return start;
+  },
+
+  /** From now on the tasks of this page are watched. */
+  watch: () => watch.begin(),
+
+  /** The longest task, and the longest time in which the page could do nothing else, in milliseconds. */
+  watched: () => watch.end(),
 
   /** Waits for the message with this digest. */
   async receive(digest) {
