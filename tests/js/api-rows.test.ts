@@ -30,6 +30,9 @@ const rules: Row[] = [
     'real/abort.test.ts > an abort of a message > half sent',
     'real/abort.test.ts > an abort of a message > all sent and half acknowledged',
     'real/abort.test.ts > an abort of a message > waiting for reply blocks',
+    'real/abort.test.ts > an abort of a request > before the worker has it',
+    'real/abort.test.ts > an abort of a request > queued, with no link to send it on',
+    'real/abort.test.ts > an abort of a request > half sent',
     'real/exchange.test.ts > requests > an abort while waiting for the answer rejects at once and leaves nothing',
   ],
   [

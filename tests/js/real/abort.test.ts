@@ -139,6 +139,52 @@ describe('an abort of a message', () => {
   });
 });
 
+describe('an abort of a request', () => {
+  test('before the worker has it', async () => {
+    const net = await network();
+    const bob = await connected(net, { gateway: 1 });
+    net.gateway(0).pause();
+    const alice = client(net, { gateway: 0 });
+    const connecting = alice.connect();
+    const controller = new AbortController();
+    const asked = alice.request(bob.address, bytes(20_000), { signal: controller.signal });
+    await pause(20);
+    await expectAborted(controller, asked);
+    net.gateway(0).resume();
+    const address = await connecting;
+    expect(await leaving(net, { client: alice, address })).toBe(0);
+    await expectTidy(net, { client: alice, address }, bob);
+  });
+
+  test('queued, with no link to send it on', async () => {
+    const { net, alice, bob, controller, signal } = await twoClients();
+    net.gateway(0).down();
+    await until('the loss is noticed', () => alice.client.state === 'reconnecting');
+    const asked = alice.client.request(bob.address, bytes(50_000), { signal });
+    await until('the worker has it', async () => (await alice.client.stats()).queuedBytes > 0);
+    await expectAborted(controller, asked);
+    net.gateway(0).up();
+    await until('it is back', () => alice.client.state === 'ready');
+    await expectTidy(net, alice, bob);
+  });
+
+  test('half sent', async () => {
+    const { net, alice, bob, controller, signal } = await twoClients();
+    const heard: number[] = [];
+    bob.client.serve((request) => {
+      heard.push(request.data.byteLength);
+      return 'x';
+    });
+    const body = bytes(2_000_000);
+    const asked = alice.client.request(bob.address, body, { signal });
+    await until('a part of it has left', () => written(net, alice.address) > 20);
+    await expectAborted(controller, asked);
+    await expectTidy(net, alice, bob);
+    expect(written(net, alice.address)).toBeLessThan(body.byteLength / 1_700 / 2);
+    expect(heard).toEqual([]);
+  });
+});
+
 describe('an abort of connect', () => {
   afterEach(() => vi.unstubAllGlobals());
 
