@@ -387,7 +387,7 @@ fn stats_are_one_flat_object_of_numbers() {
             r#"{"out":{"real":3,"reply":0,"retransmission":0,"cover":0},"#,
             r#""in":{"message":0,"ack":0,"cover":0,"unknown":4},"bytesIn":1099511627776,"bytesOut":0,"#,
             r#""queuedBytes":0,"inFlight":0,"undelivered":0,"#,
-            r#""dropped":{"ack":0,"content":0,"expired":0,"fragment":0,"frame":0,"repeat":0,"slot":0,"surb":0,"#,
+            r#""dropped":{"ack":0,"content":0,"expired":0,"fragment":0,"frame":0,"page":0,"repeat":0,"slot":0,"surb":0,"#,
             r#""surbRequest":5,"topology":0,"trace":0,"requestRefused":3},"roundTripMs":{"p50":1.5,"p95":20},"reconnects":0,"surbsHeld":0,"#,
             r#""topologyAgeMs":0,"wasmBytes":0}"#
         )
