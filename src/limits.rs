@@ -318,6 +318,28 @@ pub const TOPOLOGY_RECORD_AGE_UNSCHEDULED_MAX: Duration = Duration::from_secs(36
 /// How often the stored topology is renewed.
 pub const TOPOLOGY_RECORD_GAP: Duration = Duration::from_secs(3600);
 
+// ── what is kept for whoever goes on with the same identity ──────────────────────────────────────────────────────────
+
+/// Pages are written at most once in this time, all that have changed together. What a client learns in it is lost when
+/// it ends without a word.
+pub const PAGES_GAP: Duration = Duration::from_millis(250);
+/// A page of small things of this length is full.
+pub const PAGE_LEN: usize = 4 << 10;
+/// A page of SURBs or fragments of this length is full. With the last entry it is far below [`RECORD_LEN_MAX`].
+pub const PAGE_LARGE_LEN: usize = 32 << 10;
+/// Bytes in the store for keys of SURBs given out; further ones are not kept.
+pub const PAGES_GIVEN_LEN_MAX: usize = 4 << 20;
+/// Bytes in the store for SURBs of others; further ones are not kept.
+pub const PAGES_HELD_LEN_MAX: usize = 12 << 20;
+/// Bytes in the store for the digests of finished sets; the oldest make room.
+pub const PAGES_FINISHED_LEN_MAX: usize = 2 << 20;
+/// Bytes in the store for ids of messages the application has seen; the oldest make room.
+pub const PAGES_SEEN_LEN_MAX: usize = 2 << 20;
+/// Bytes in the store for fragments of half-received messages; further ones are not kept.
+pub const PAGES_UNFINISHED_LEN_MAX: usize = 16 << 20;
+/// A half-received message that was stored this long ago is not gone on with.
+pub const PAGES_UNFINISHED_AGE_MAX: Duration = Duration::from_secs(24 * 3600);
+
 // ── packets ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
 /// How many node keys may have a table of multiples, 8 kB each. Further keys are used without: three times slower, the

@@ -12,6 +12,8 @@ mod exchange;
 mod gateway;
 #[path = "vectors/message.rs"]
 mod message;
+#[path = "vectors/pages.rs"]
+mod pages;
 #[path = "vectors/sphinx.rs"]
 mod sphinx;
 #[path = "vectors/topology.rs"]

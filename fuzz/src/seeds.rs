@@ -252,7 +252,10 @@ fn records() -> Vec<Vec<u8>> {
         shared: SharedKey::from_bytes(&[9; 32]),
         last_login: 1_779_000_000,
     };
-    vec![identity.to_bytes().to_vec(), registration.to_bytes().to_vec()]
+    let pages = vectors("pages.json");
+    let mut seeds = vec![identity.to_bytes().to_vec(), registration.to_bytes().to_vec()];
+    seeds.extend(["given", "held", "finished", "seen", "unfinished"].map(|shelf| bytes(&pages[shelf], "page")));
+    seeds
 }
 
 // ── steps ────────────────────────────────────────────────────────────────────────────────────────────────────────────

@@ -20,9 +20,10 @@ impl<P: PacketFormat> Engine<P> {
     /// every step of a simulation.
     ///
     /// What is not listed is emptied by the driver after each call: frames of control, requests and events.
-    pub fn bounds(&self) -> [Bound; 15] {
+    pub fn bounds(&self) -> [Bound; 20] {
         let bound = |name, len, limit| Bound { name, len, limit };
         let answers = limits::SURBS_ANSWERING_MAX as usize;
+        let [finished, given, seen, held, unfinished] = self.page_lens();
         [
             bound("messages", self.outbound.count(), limits::SEND_QUEUE_COUNT_MAX + limits::CONTROL_COUNT_MAX),
             bound("message bytes", self.outbound.bytes(), limits::SEND_QUEUE_LEN_MAX + answers * SURB_COST),
@@ -43,6 +44,11 @@ impl<P: PacketFormat> Engine<P> {
                 limits::REASSEMBLY_UNKNOWN_BYTES_MAX,
             ),
             bound("finished bytes", self.reassembler.finished_bytes(), 2 * limits::FINISHED_SETS_BYTES_MAX),
+            bound("stored bytes of finished sets", finished, limits::PAGES_FINISHED_LEN_MAX),
+            bound("stored bytes of reply keys", given, limits::PAGES_GIVEN_LEN_MAX),
+            bound("stored bytes of ids seen", seen, limits::PAGES_SEEN_LEN_MAX),
+            bound("stored bytes of SURBs", held, limits::PAGES_HELD_LEN_MAX),
+            bound("stored bytes of fragments", unfinished, limits::PAGES_UNFINISHED_LEN_MAX),
         ]
     }
 }

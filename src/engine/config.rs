@@ -37,6 +37,9 @@ pub struct Config {
     pub minimum_performance: u8,
     /// May ask a peer for more SURBs, which tells it our address. Default true.
     pub ask_for_more: bool,
+    /// The driver keeps pages ([`Record::Page`](super::Record::Page)) for whoever goes on with this identity. Default
+    /// false: then none are made.
+    pub keeps_pages: bool,
 }
 
 /// The traffic parameters; the defaults are Nym's, so that all share one crowd.
@@ -137,6 +140,7 @@ impl Config {
             refresh: Duration::from_secs(300),
             minimum_performance: 50,
             ask_for_more: true,
+            keeps_pages: false,
         };
         if config.directories.is_empty() {
             return Err(ConfigError::NoNetwork);
@@ -159,6 +163,7 @@ impl Config {
             refresh: Duration::from_secs(300),
             minimum_performance: 50,
             ask_for_more: true,
+            keeps_pages: false,
         }
     }
 

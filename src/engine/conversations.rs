@@ -10,6 +10,7 @@ use alloc::vec::Vec;
 
 use rand_core::CryptoRng;
 
+use super::shelf::Place;
 use crate::limits;
 use crate::message::{Address, KeyDigest, ReplyKey, ReplySurb, SenderTag};
 use crate::table::{Table, TableSet};
@@ -29,13 +30,15 @@ pub(super) struct Conversations {
     /// SURBs in answers that are not acknowledged.
     answering: u32,
     sweep: Option<Instant>,
+    /// Pages of the store in which a key is not needed any more, once for each key.
+    released: Vec<u32>,
 }
 
 /// A recipient we write to under a tag of ours.
 struct Conversation {
     address: Address,
-    /// Keys by age, `None` where it was used. The first is there: used ones in front are dropped.
-    keys: VecDeque<(Instant, Option<ReplyKey>)>,
+    /// Keys by age. The first is there: used ones in front are dropped.
+    keys: VecDeque<Kept>,
     /// The number of the first of these.
     first: u64,
     /// From this number on the peer is taken to have them still.
@@ -48,6 +51,15 @@ struct Conversation {
     credit: u32,
     credited: Instant,
     used: Instant,
+}
+
+/// The place of a key.
+struct Kept {
+    since: Instant,
+    /// `None`: it was used.
+    key: Option<ReplyKey>,
+    /// The page of the store it is in.
+    page: Option<u32>,
 }
 
 impl Conversation {
@@ -65,12 +77,12 @@ impl Conversation {
     /// Takes the SURBs that were given out before this time to be gone.
     fn doubt(&mut self, before: Instant) {
         self.believed = self.believed.max(self.first);
-        while self.at(self.believed).is_some_and(|(since, _)| *since < before) {
+        while self.at(self.believed).is_some_and(|kept| kept.since < before) {
             self.believed += 1;
         }
     }
 
-    fn at(&self, number: u64) -> Option<&(Instant, Option<ReplyKey>)> {
+    fn at(&self, number: u64) -> Option<&Kept> {
         self.keys.get(usize::try_from(number.checked_sub(self.first)?).ok()?)
     }
 
@@ -88,12 +100,27 @@ impl Conversations {
             self.touch(tag, now);
             return tag;
         }
+        self.make_room();
+        let tag = SenderTag::random(rng);
+        self.begin(tag, to, now);
+        self.by_address.insert(to.clone(), tag);
+        tag
+    }
+
+    /// The tag this recipient knows us by in this run.
+    pub(super) fn tag_of(&self, to: &Address) -> Option<SenderTag> {
+        self.by_address.get(to).copied()
+    }
+
+    fn make_room(&mut self) {
         if self.by_tag.len() >= limits::CONVERSATIONS_COUNT_MAX
             && let Some((_, tag)) = self.quiet.first().copied()
         {
             self.forget(tag);
         }
-        let tag = SenderTag::random(rng);
+    }
+
+    fn begin(&mut self, tag: SenderTag, to: &Address, now: Instant) {
         let conversation = Conversation {
             address: to.clone(),
             keys: VecDeque::new(),
@@ -106,9 +133,32 @@ impl Conversations {
             used: now,
         };
         self.by_tag.insert(tag, conversation);
-        self.by_address.insert(to.clone(), tag);
         self.quiet.insert((now, tag));
-        tag
+    }
+
+    /// Keys that an earlier run gave out, with their page. What is written from now on goes under a new tag, so that
+    /// runs cannot be linked; but who holds these SURBs is answered under the old one.
+    pub(super) fn restore(
+        &mut self,
+        (tag, to): (SenderTag, &Address),
+        keys: Vec<ReplyKey>,
+        page: u32,
+        since: Instant,
+        now: Instant,
+    ) {
+        let is_known = self.by_tag.get(&tag).map(|known| known.address == *to);
+        if now.since(since) >= limits::SURB_AGE_MAX || is_known == Some(false) {
+            self.released.extend(core::iter::repeat_n(page, keys.len()));
+            return;
+        }
+        if is_known.is_none() {
+            self.make_room();
+            self.begin(tag, to, since);
+        }
+        for key in keys {
+            self.keep(tag, key, since, Some(page));
+        }
+        self.sweep = self.sweep.or(Some(now + limits::SURB_SWEEP_TIME));
     }
 
     /// Promises as many SURBs as bring the recipient's estimated stock up to the usual one.
@@ -141,46 +191,67 @@ impl Conversations {
     }
 
     /// Promised SURBs are given out now, or will not be.
-    pub(super) fn promise_ended(&mut self, to: &Address, count: u32) {
-        if let Some(known) = self.by_address.get(to).and_then(|tag| self.by_tag.get_mut(tag)) {
+    pub(super) fn promise_ended(&mut self, tag: SenderTag, count: u32) {
+        if let Some(known) = self.by_tag.get_mut(&tag) {
             known.promised = known.promised.saturating_sub(count);
         }
     }
 
     /// An answer to a request has ended, so far as it is ours.
-    pub(super) fn answer_ended(&mut self, to: &Address, count: u32) {
-        if let Some(known) = self.by_address.get(to).and_then(|tag| self.by_tag.get_mut(tag)) {
+    pub(super) fn answer_ended(&mut self, tag: SenderTag, count: u32) {
+        if let Some(known) = self.by_tag.get_mut(&tag) {
             let count = count.min(known.answering);
             known.answering -= count;
             self.answering -= count;
         }
     }
 
-    /// Remembers the keys of SURBs given to this recipient. Answers the number after the last of them.
-    pub(super) fn gave_out(&mut self, to: &Address, surbs: Vec<ReplySurb>, now: Instant) -> u64 {
-        let Some(tag) = self.by_address.get(to).copied() else { return 0 };
+    /// Remembers the keys of SURBs given out under this tag, and where the store has them. Answers the number after the
+    /// last of them.
+    pub(super) fn gave_out(
+        &mut self,
+        tag: SenderTag,
+        surbs: Vec<ReplySurb>,
+        place: Option<Place>,
+        now: Instant,
+    ) -> u64 {
         for surb in surbs {
-            if self.places >= limits::REPLY_KEYS_COUNT_MAX {
-                let has_keys = |tag: &SenderTag| self.by_tag.get(tag).is_some_and(|known| !known.keys.is_empty());
-                let quietest = self.quiet.iter().map(|(_, tag)| *tag).find(has_keys);
-                self.drop_keys(quietest.unwrap_or(tag), usize::MAX);
-            }
-            let Some(known) = self.by_tag.get_mut(&tag) else { return 0 };
-            if known.keys.len() >= limits::REPLY_KEYS_PER_PEER_MAX {
-                self.drop_keys(tag, 1);
-            }
-            let Some(known) = self.by_tag.get_mut(&tag) else { return 0 };
-            self.keys.insert(surb.key.digest(), (tag, known.next()));
-            known.keys.push_back((now, Some(surb.key)));
-            self.places += 1;
+            self.keep(tag, surb.key, now, place.map(|place| place.page));
         }
         self.sweep = self.sweep.or(Some(now + limits::SURB_SWEEP_TIME));
         self.by_tag.get(&tag).map_or(0, Conversation::next)
     }
 
+    fn keep(&mut self, tag: SenderTag, key: ReplyKey, since: Instant, page: Option<u32>) {
+        if self.places >= limits::REPLY_KEYS_COUNT_MAX {
+            let has_keys = |tag: &SenderTag| self.by_tag.get(tag).is_some_and(|known| !known.keys.is_empty());
+            let quietest = self.quiet.iter().map(|(_, tag)| *tag).find(has_keys);
+            self.drop_keys(quietest.unwrap_or(tag), usize::MAX);
+        }
+        if self.by_tag.get(&tag).is_some_and(|known| known.keys.len() >= limits::REPLY_KEYS_PER_PEER_MAX) {
+            self.drop_keys(tag, 1);
+        }
+        let Some(known) = self.by_tag.get_mut(&tag) else {
+            self.released.extend(page);
+            return;
+        };
+        self.keys.insert(key.digest(), (tag, known.next()));
+        known.keys.push_back(Kept { since, key: Some(key), page });
+        self.places += 1;
+    }
+
+    /// Pages of the store in which a key is not needed any more, once for each key.
+    pub(super) fn take_released(&mut self) -> Vec<u32> {
+        core::mem::take(&mut self.released)
+    }
+
+    pub(super) fn has_released(&self) -> bool {
+        !self.released.is_empty()
+    }
+
     /// A message with SURBs was not delivered: those before this number, which it had carried, do not count.
-    pub(super) fn not_given(&mut self, to: &Address, before: u64) {
-        if let Some(known) = self.by_address.get(to).and_then(|tag| self.by_tag.get_mut(tag)) {
+    pub(super) fn not_given(&mut self, tag: SenderTag, before: u64) {
+        if let Some(known) = self.by_tag.get_mut(&tag) {
             known.believed = known.believed.max(before);
         }
     }
@@ -193,8 +264,9 @@ impl Conversations {
         self.touch(tag, now);
         let known = self.by_tag.get_mut(&tag)?;
         let place = usize::try_from(number.checked_sub(known.first)?).ok()?;
-        let (since, key) = known.keys.get_mut(place)?;
-        let key = key.take().filter(|_| now.since(*since) < limits::SURB_AGE_MAX);
+        let kept = known.keys.get_mut(place)?;
+        let key = kept.key.take().filter(|_| now.since(kept.since) < limits::SURB_AGE_MAX);
+        self.released.extend(kept.page);
         known.believed = known.believed.max(number + 1);
         known.earn(limits::SURBS_GRANTED_PER_RETURN);
         self.drop_used(tag);
@@ -223,7 +295,7 @@ impl Conversations {
             return;
         }
         let old = |known: &Conversation| {
-            known.keys.iter().take_while(|(since, _)| now.since(*since) >= limits::SURB_AGE_MAX).count()
+            known.keys.iter().take_while(|kept| now.since(kept.since) >= limits::SURB_AGE_MAX).count()
         };
         let aged: Vec<_> =
             self.by_tag.iter().map(|(tag, known)| (*tag, old(known))).filter(|(_, count)| *count > 0).collect();
@@ -253,18 +325,22 @@ impl Conversations {
         self.answering
     }
 
-    fn touch(&mut self, tag: SenderTag, now: Instant) {
-        if let Some(known) = self.by_tag.get_mut(&tag) {
-            self.quiet.remove(&(known.used, tag));
-            known.used = now;
-            self.quiet.insert((now, tag));
-        }
+    /// This conversation is in use. False: there is none.
+    pub(super) fn touch(&mut self, tag: SenderTag, now: Instant) -> bool {
+        let Some(known) = self.by_tag.get_mut(&tag) else { return false };
+        self.quiet.remove(&(known.used, tag));
+        known.used = now;
+        self.quiet.insert((now, tag));
+        true
     }
 
     fn forget(&mut self, tag: SenderTag) {
         self.drop_keys(tag, usize::MAX);
         if let Some(gone) = self.by_tag.remove(&tag) {
-            self.by_address.remove(&gone.address);
+            // One of an earlier run has left the address to that of this run.
+            if self.by_address.get(&gone.address) == Some(&tag) {
+                self.by_address.remove(&gone.address);
+            }
             self.quiet.remove(&(gone.used, tag));
             self.answering -= gone.answering;
         }
@@ -274,8 +350,9 @@ impl Conversations {
     fn drop_keys(&mut self, tag: SenderTag, count: usize) {
         let Some(known) = self.by_tag.get_mut(&tag) else { return };
         for _ in 0..count.min(known.keys.len()) {
-            if let Some((_, Some(key))) = known.keys.pop_front() {
+            if let Some(Kept { key: Some(key), page, .. }) = known.keys.pop_front() {
                 self.keys.remove(&key.digest());
+                self.released.extend(page);
             }
             known.first += 1;
             self.places -= 1;
@@ -286,7 +363,7 @@ impl Conversations {
 
     fn drop_used(&mut self, tag: SenderTag) {
         let Some(known) = self.by_tag.get_mut(&tag) else { return };
-        while known.keys.front().is_some_and(|(_, key)| key.is_none()) {
+        while known.keys.front().is_some_and(|kept| kept.key.is_none()) {
             known.keys.pop_front();
             known.first += 1;
             self.places -= 1;
@@ -323,17 +400,21 @@ mod tests {
 
         /// Gives so many SURBs, as the message that carries them does, and answers with the digests of their keys.
         fn give(&mut self, to: &Address, count: u32, now: Instant) -> Vec<KeyDigest> {
-            self.conversations.tag_for(to, now, &mut self.rng);
+            let tag = self.conversations.tag_for(to, now, &mut self.rng);
             let surbs: Vec<_> = (0..count).map(|_| surb(&mut self.rng)).collect();
             let digests = surbs.iter().map(|surb| surb.key.digest()).collect();
-            self.conversations.promise_ended(to, count);
-            self.conversations.gave_out(to, surbs, now);
+            self.conversations.promise_ended(tag, count);
+            self.conversations.gave_out(tag, surbs, None, now);
             digests
+        }
+
+        fn tag(&self, to: &Address) -> SenderTag {
+            self.conversations.tag_of(to).unwrap()
         }
 
         fn refill(&mut self, to: &Address, now: Instant) -> u32 {
             let count = self.conversations.promise_refill(to, now, &mut self.rng);
-            self.conversations.promise_ended(to, count);
+            self.conversations.promise_ended(self.tag(to), count);
             count
         }
     }
@@ -363,10 +444,10 @@ mod tests {
         let to = giver.address();
         assert_eq!(giver.conversations.promise_refill(&to, START, &mut giver.rng), 20);
         assert_eq!(giver.conversations.promise_refill(&to, START, &mut giver.rng), 0, "twenty are promised");
-        giver.conversations.promise_ended(&to, 20);
+        giver.conversations.promise_ended(giver.tag(&to), 20);
         assert_eq!(giver.refill(&to, START), 20, "cancelled before it was cut");
         giver.give(&to, 20, START);
-        giver.conversations.not_given(&to, 20);
+        giver.conversations.not_given(giver.tag(&to), 20);
         assert_eq!(giver.refill(&to, START), 20, "not delivered");
     }
 
@@ -398,7 +479,7 @@ mod tests {
         let granted = giver.conversations.grant(tag, &to, 1_000, START);
         assert_eq!(granted, limits::SURBS_GRANTED_MAX - 20);
         giver.give(&to, granted, START);
-        giver.conversations.answer_ended(&to, granted);
+        giver.conversations.answer_ended(tag, granted);
         // None of them came. The peer asks over one of the first.
         let later = START + limits::SURBS_USED_AFTER + secs(1);
         assert!(giver.conversations.take_key(&first[0], later).is_some());
@@ -418,7 +499,7 @@ mod tests {
             let count = giver.conversations.grant(tag, &to, u32::MAX, START);
             granted += count;
             digests.extend(giver.give(&to, count, START));
-            giver.conversations.answer_ended(&to, count);
+            giver.conversations.answer_ended(tag, count);
         }
         assert!(granted <= limits::SURBS_GRANTED_MAX + asked * limits::SURBS_GRANTED_PER_RETURN, "{granted}, {asked}");
     }

@@ -70,13 +70,17 @@ impl<P: PacketFormat> Engine<P> {
         }
         let context = conversation.map_or(Context::Unknown, Context::Tag);
         match self.reassembler.insert(context, &fragment, now) {
-            Inserted::Waiting => self.stats.received.message += 1,
+            Inserted::Waiting => {
+                self.stats.received.message += 1;
+                self.keep_fragment(context, &fragment, now);
+            }
             Inserted::Repeat => {
                 self.stats.received.message += 1;
                 self.stats.dropped.repeat += 1;
             }
-            Inserted::Complete { message, .. } => {
+            Inserted::Complete { message, set_ids } => {
                 self.stats.received.message += 1;
+                self.keep_finished(context, &set_ids, now);
                 self.handle_message(message, conversation, now);
             }
             Inserted::Refused(_) => {
@@ -99,7 +103,8 @@ impl<P: PacketFormat> Engine<P> {
                     Repliable::Data { surbs, body } => (surbs, Some(body)),
                     Repliable::AdditionalSurbs(surbs) | Repliable::Heartbeat(surbs) => (surbs, None),
                 };
-                let dropped = self.replies.stock(tag, list, now);
+                let place = self.keep_surbs(tag, &list, now);
+                let dropped = self.replies.stock(tag, list, place, now);
                 if dropped > 0 {
                     self.stats.dropped.surb += u64::from(dropped);
                     self.events.push_back(Event::Overflow { what: Overflow::Surbs, count: dropped, bytes: 0 });
@@ -139,7 +144,12 @@ impl<P: PacketFormat> Engine<P> {
             let stage = Stage::Body { body: Vec::new(), wanted, surbs: Vec::new(), wants: Wants::Promised };
             let deadline = self.default_deadline(wanted * SURB_COST, now);
             let target = Target::Address(address.clone());
-            self.outbound.insert(NewMessage::control(target, Kind::AdditionalSurbs(count), stage, deadline));
+            self.outbound.insert(NewMessage::control(
+                target,
+                Kind::AdditionalSurbs(count, conversation),
+                stage,
+                deadline,
+            ));
         }
     }
 }

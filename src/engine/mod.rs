@@ -28,10 +28,13 @@ mod network;
 mod outbound;
 mod output;
 mod pacing;
+pub mod pages;
+mod records;
 mod recovery;
 mod replies;
 mod reports;
 mod rtt;
+mod shelf;
 mod stats;
 mod traffic;
 mod unfinished;
@@ -51,6 +54,7 @@ pub use output::{
     Code, Event, FetchError, FetchId, Frame, Incoming, LinkId, Listening, MessageId, Outgoing, Overflow, Packet,
     PacketKind, Phase, Priority, Recipient, Record, Replies, Request, SendError, SendOptions, State, SwitchError,
 };
+pub use pages::Shelf;
 pub use stats::{Dropped, ReceivedCount, Sent, Stats};
 
 use crate::identity::{Identity, Registration};
@@ -117,6 +121,9 @@ pub struct Engine<P: PacketFormat = Sphinx> {
     replies: replies::Replies,
     conversations: conversations::Conversations,
 
+    // what is kept for whoever goes on with this identity
+    records: Option<Box<records::Records>>,
+
     // what is said
     reports: reports::Reports,
     requests: VecDeque<Request>,
@@ -156,6 +163,7 @@ impl<P: PacketFormat> Engine<P> {
         let own = registration.as_ref().and_then(|known| identity.address(known.gateway).ok());
         let pacing = Pacing::new(&config.traffic, &mut *rng);
         let reassembler = Reassembler::new(Budget::default(), &mut *rng);
+        let records = config.keeps_pages.then(|| Box::new(records::Records::new(reassembler.digest_key())));
         Self {
             config,
             identity,
@@ -186,6 +194,7 @@ impl<P: PacketFormat> Engine<P> {
             pushed_out_reported: (0, 0),
             replies: replies::Replies::default(),
             conversations: conversations::Conversations::default(),
+            records,
             reports: reports::Reports::default(),
             requests: VecDeque::new(),
             events: VecDeque::new(),
@@ -341,6 +350,7 @@ impl<P: PacketFormat> Engine<P> {
         if self.replies.has_much_news() {
             self.report(now);
         }
+        self.note_released(now);
         self.close_if_drained(now);
     }
 
@@ -378,6 +388,8 @@ impl<P: PacketFormat> Engine<P> {
             self.prepare(now);
         }
         self.report(now);
+        self.note_released(now);
+        self.write_due(now);
         self.close_if_drained(now);
     }
 
@@ -398,8 +410,9 @@ impl<P: PacketFormat> Engine<P> {
             return Some(Frame { link, data: Outgoing::Text(text) });
         }
         let link = self.link.id().filter(|_| !self.is_held(now))?;
-        let ready = self.outgoing.pop_front().or_else(|| self.next_unpaced(now))?;
-        Some(self.hand_out(ready, link, now))
+        let ready = self.outgoing.pop_front().or_else(|| self.next_unpaced(now));
+        self.note_released(now);
+        Some(self.hand_out(ready?, link, now))
     }
 
     /// A chore for the driver.
@@ -436,6 +449,7 @@ impl<P: PacketFormat> Engine<P> {
             self.replies.next_sweep(),
             self.conversations.next_sweep(),
             self.next_report(),
+            self.next_write(),
             self.grace.as_ref().map(Grace::until),
             self.closing.filter(|closing| !closing.done).map(|closing| closing.deadline),
         ]
@@ -639,6 +653,7 @@ impl<P: PacketFormat> Engine<P> {
         }
         self.closing = Some(Closing { done: true, ..closing });
         self.link_shut();
+        self.write_all();
         self.enter(State::Closed, None);
         self.events.push_back(Event::Closed);
     }
@@ -650,6 +665,7 @@ impl<P: PacketFormat> Engine<P> {
             self.give_up(key, code, phase);
         }
         self.state = State::Idle;
+        self.write_all();
         self.events.push_back(Event::Failed { code, phase });
         // A `close` that waited for what has now been given up waits no more.
         self.close_if_drained(self.now);

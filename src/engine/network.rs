@@ -114,8 +114,9 @@ impl<P: PacketFormat> Engine<P> {
         }
         self.directory.took(age, now);
         self.events.push_back(Event::Topology);
-        if let Some(old) = self.topology.replace(topology) {
-            self.keep_for_grace(old, now);
+        match self.topology.replace(topology) {
+            Some(old) => self.keep_for_grace(old, now),
+            None => self.check_restored(now),
         }
         self.enter_linked();
         self.drop_ahead();

@@ -7,6 +7,7 @@ use alloc::vec::Vec;
 
 use zeroize::Zeroizing;
 
+use super::pages::Shelf;
 use crate::message::{Address, SenderTag};
 use crate::time::{Duration, Instant};
 
@@ -118,6 +119,8 @@ pub enum Record {
     Registration,
     /// The topology last used. No secret, and nothing is lost with it but a fetch.
     Topology,
+    /// A page of what whoever goes on with this identity needs. One that is lost costs what is in it.
+    Page(Shelf, u32),
 }
 
 /// Why a fetch brought nothing.

@@ -14,6 +14,7 @@ use rand_core::CryptoRng;
 
 use super::forge::HeldSurb;
 use super::outbound::Load;
+use super::shelf::Place;
 use super::unfinished::MessageKey;
 use crate::limits;
 use crate::message::{ReplyKey, ReplySurb, SenderTag, SurbList};
@@ -40,6 +41,8 @@ pub(super) struct Replies {
     news_since: Option<Instant>,
     /// Every change is told, not only whether a peer can be answered.
     tell_all: bool,
+    /// Where the store has SURBs that are not held any more.
+    released: Vec<Place>,
 }
 
 /// A stranger.
@@ -71,6 +74,10 @@ struct Stocked {
     surb: crate::sphinx::Surb,
     rotation: RotationTag,
     since: Instant,
+    /// Where the store has it.
+    place: Option<Place>,
+    /// The rotation it came in, until it is known which one it is now: for one of an earlier run.
+    came_in: Option<u32>,
 }
 
 /// What there is to send a reply fragment with.
@@ -95,32 +102,12 @@ pub(super) enum Due {
 impl Replies {
     // ── the stock ────────────────────────────────────────────────────────────────────────────────────────────────
 
-    /// Files SURBs under their giver's tag. Answers how many had to be dropped for lack of room.
-    pub(super) fn stock(&mut self, tag: SenderTag, list: SurbList, now: Instant) -> u32 {
+    /// Files SURBs under their giver's tag; `place` is where the store has the first of them. Answers how many had to be
+    /// dropped for lack of room.
+    pub(super) fn stock(&mut self, tag: SenderTag, list: SurbList, place: Option<Place>, now: Instant) -> u32 {
         let held = self.held + list.surbs.len();
-        if !self.peers.contains_key(&tag) {
-            if self.peers.len() >= limits::PEERS_COUNT_MAX {
-                self.drop_quietest(None, now);
-            }
-            let peer = Peer {
-                surbs: VecDeque::new(),
-                asked: 0,
-                request: None,
-                answered_request: None,
-                tries: 0,
-                timer: None,
-                renew: 0,
-                used: 0,
-                answered: false,
-                told: false,
-                heard: now,
-            };
-            self.peers.insert(tag, peer);
-        }
+        self.admit(tag, now);
         let Some(peer) = self.peers.get_mut(&tag) else { return 0 };
-        self.quiet.remove(&(peer.answered, peer.heard, tag));
-        peer.heard = now;
-        self.quiet.insert((peer.answered, now, tag));
         let SurbList { rotation, surbs } = list;
         if !surbs.is_empty() {
             let arrived = u32::try_from(surbs.len()).unwrap_or(u32::MAX);
@@ -141,20 +128,106 @@ impl Replies {
             };
             set_timer(&mut self.timers, tag, peer, timer);
         }
-        for ReplySurb { key, surb } in surbs {
-            if peer.surbs.len() >= limits::SURBS_PER_PEER_MAX {
-                peer.surbs.pop_front();
-                self.held -= 1;
-            }
-            peer.surbs.push_back(Stocked { key, surb, rotation, since: now });
-            self.held += 1;
+        for (at, ReplySurb { key, surb }) in (0..).zip(surbs) {
+            let place = place.map(|first| Place { at: first.at + at, ..first });
+            self.keep(tag, Stocked { key, surb, rotation, since: now, place, came_in: None });
         }
+        self.kept(tag, now);
+        u32::try_from(held - self.held).unwrap_or(u32::MAX)
+    }
+
+    /// SURBs that an earlier run held, in its rotation `came_in`, with where the store has each.
+    pub(super) fn restore(
+        &mut self,
+        tag: SenderTag,
+        surbs: impl Iterator<Item = (Place, ReplySurb)>,
+        (rotation, came_in): (RotationTag, u32),
+        since: Instant,
+        now: Instant,
+    ) {
+        if now.since(since) >= limits::SURB_AGE_MAX {
+            self.released.extend(surbs.map(|(place, _)| place));
+            return;
+        }
+        self.admit(tag, since);
+        for (place, ReplySurb { key, surb }) in surbs {
+            let (place, came_in) = (Some(place), Some(came_in));
+            self.keep(tag, Stocked { key, surb, rotation, since, place, came_in });
+        }
+        self.kept(tag, now);
+    }
+
+    /// The first topology of this run is here, and with it the rotation: SURBs of another one are dropped. Those of the
+    /// one before may work for a while yet, but their acks need keys that are not there any more. Answers how many.
+    pub(super) fn check_restored(&mut self, id: u32, fits: impl Fn(RotationTag) -> bool, now: Instant) -> u32 {
+        let dead = |surb: &Stocked| {
+            surb.came_in.is_some_and(|came_in| match surb.rotation {
+                RotationTag::Unknown => came_in != id,
+                tag => came_in.abs_diff(id) > 1 || !fits(tag),
+            })
+        };
+        let dropped = self.drop_stock(dead, now);
+        for surb in self.peers.values_mut().flat_map(|peer| &mut peer.surbs) {
+            surb.came_in = None;
+        }
+        dropped
+    }
+
+    fn admit(&mut self, tag: SenderTag, heard: Instant) {
+        if !self.peers.contains_key(&tag) {
+            if self.peers.len() >= limits::PEERS_COUNT_MAX {
+                self.drop_quietest(None, heard);
+            }
+            let peer = Peer {
+                surbs: VecDeque::new(),
+                asked: 0,
+                request: None,
+                answered_request: None,
+                tries: 0,
+                timer: None,
+                renew: 0,
+                used: 0,
+                answered: false,
+                told: false,
+                heard,
+            };
+            self.peers.insert(tag, peer);
+        }
+        if let Some(peer) = self.peers.get_mut(&tag) {
+            self.quiet.remove(&(peer.answered, peer.heard, tag));
+            peer.heard = heard;
+            self.quiet.insert((peer.answered, heard, tag));
+        }
+    }
+
+    fn keep(&mut self, tag: SenderTag, stocked: Stocked) {
+        let Some(peer) = self.peers.get_mut(&tag) else { return };
+        if peer.surbs.len() >= limits::SURBS_PER_PEER_MAX
+            && let Some(oldest) = peer.surbs.pop_front()
+        {
+            self.released.extend(oldest.place);
+            self.held -= 1;
+        }
+        peer.surbs.push_back(stocked);
+        self.held += 1;
+    }
+
+    /// SURBs of this peer were filed.
+    fn kept(&mut self, tag: SenderTag, now: Instant) {
         while self.held > limits::SURBS_HELD_MAX {
             self.drop_quietest(Some(tag), now);
         }
         self.note(tag, now);
         self.sweep = self.sweep.or(Some(now + limits::SURB_SWEEP_TIME));
-        u32::try_from(held - self.held).unwrap_or(u32::MAX)
+    }
+
+    /// Where the store has SURBs that are not held any more.
+    pub(super) fn take_released(&mut self) -> Vec<Place> {
+        core::mem::take(&mut self.released)
+    }
+
+    pub(super) fn has_released(&self) -> bool {
+        !self.released.is_empty()
     }
 
     /// Takes a SURB of this peer of a rotation that is `usable`, if so many are left then.
@@ -166,8 +239,10 @@ impl Replies {
         now: Instant,
     ) -> Stock {
         let Some(peer) = self.peers.get_mut(&tag) else { return Stock::Unknown };
-        while peer.surbs.front().is_some_and(|surb| now.since(surb.since) >= limits::SURB_AGE_MAX) {
-            peer.surbs.pop_front();
+        while peer.surbs.front().is_some_and(|surb| now.since(surb.since) >= limits::SURB_AGE_MAX)
+            && let Some(old) = peer.surbs.pop_front()
+        {
+            self.released.extend(old.place);
             self.held -= 1;
         }
         let mut places = (0..).zip(&peer.surbs).filter(|(_, surb)| usable(surb.rotation)).map(|(place, _)| place);
@@ -179,7 +254,8 @@ impl Replies {
         self.held -= 1;
         peer.used = peer.used.saturating_add(1);
         self.note(tag, now);
-        let Stocked { key, surb, rotation, .. } = stocked;
+        let Stocked { key, surb, rotation, place, .. } = stocked;
+        self.released.extend(place);
         Stock::Surb(Box::new(HeldSurb { key, surb, rotation }))
     }
 
@@ -221,6 +297,7 @@ impl Replies {
         self.quiet.remove(&(answered, heard, tag));
         if let Some(mut peer) = self.peers.remove(&tag) {
             self.held -= peer.surbs.len();
+            self.released.extend(peer.surbs.iter().filter_map(|surb| surb.place));
             set_timer(&mut self.timers, tag, &mut peer, None);
             self.gone.push(tag);
             if peer.told || self.tell_all {
@@ -448,6 +525,7 @@ impl Replies {
         let mut dropped = 0;
         for (tag, peer) in self.peers.iter_mut() {
             let before = peer.surbs.len();
+            self.released.extend(peer.surbs.iter().filter(|surb| dead(surb)).filter_map(|surb| surb.place));
             peer.surbs.retain(|surb| !dead(surb));
             dropped += before - peer.surbs.len();
             if peer.surbs.len() < before && (self.tell_all || peer.surbs.is_empty()) {
@@ -550,14 +628,14 @@ pub(super) mod tests {
     fn a_million_sender_tags_push_out_only_those_never_answered() {
         let (mut replies, mut rng) = (Replies::default(), ChaCha20Rng::seed_from_u64(1));
         for number in 0..10 {
-            replies.stock(tag(number), list(20, RotationTag::Odd, &mut rng), START);
+            replies.stock(tag(number), list(20, RotationTag::Odd, &mut rng), None, START);
             replies.answer(tag(number));
         }
         let mut gone = 0;
         for number in 10..1_000_010 {
             let count = usize::from(number % 16 == 0);
             let now = START + Duration::from_millis(u64::from(number));
-            replies.stock(tag(number), list(count, RotationTag::Odd, &mut rng), now);
+            replies.stock(tag(number), list(count, RotationTag::Odd, &mut rng), None, now);
             while replies.take_gone().is_some() {
                 gone += 1;
             }
@@ -574,7 +652,7 @@ pub(super) mod tests {
         let mut dropped = 0;
         for number in 0..50 {
             let now = START + secs(u64::from(number));
-            dropped += replies.stock(tag(number), list(600, RotationTag::Odd, &mut rng), now);
+            dropped += replies.stock(tag(number), list(600, RotationTag::Odd, &mut rng), None, now);
         }
         assert_eq!(replies.held(), limits::SURBS_HELD_MAX);
         assert_eq!(dropped as usize, 50 * 600 - limits::SURBS_HELD_MAX);
@@ -585,7 +663,7 @@ pub(super) mod tests {
     fn the_last_are_for_requests_while_more_waits() {
         assert_eq!([0, 1, 2, 5, 11, 500].map(reserve_for), [0, 0, 1, 4, 10, 10]);
         let (mut replies, mut rng) = (Replies::default(), ChaCha20Rng::seed_from_u64(3));
-        replies.stock(tag(1), list(3, RotationTag::Odd, &mut rng), START);
+        replies.stock(tag(1), list(3, RotationTag::Odd, &mut rng), None, START);
         assert!(take(&mut replies, tag(1), 2, START) && !take(&mut replies, tag(1), 2, START));
         assert!(take(&mut replies, tag(1), 0, START));
         assert!(matches!(replies.take(tag(2), 0, |_| true, START), Stock::Unknown));
@@ -594,8 +672,8 @@ pub(super) mod tests {
     #[test]
     fn surbs_that_cannot_travel_now_are_passed_over() {
         let (mut replies, mut rng) = (Replies::default(), ChaCha20Rng::seed_from_u64(4));
-        replies.stock(tag(1), list(2, RotationTag::Even, &mut rng), START);
-        replies.stock(tag(1), list(2, RotationTag::Odd, &mut rng), START);
+        replies.stock(tag(1), list(2, RotationTag::Even, &mut rng), None, START);
+        replies.stock(tag(1), list(2, RotationTag::Odd, &mut rng), None, START);
         let odd = |rotation| rotation == RotationTag::Odd;
         assert!(matches!(replies.take(tag(1), 0, odd, START), Stock::Surb(held) if held.rotation == RotationTag::Odd));
         assert!(matches!(replies.take(tag(1), 1, odd, START), Stock::Waiting));
@@ -608,7 +686,7 @@ pub(super) mod tests {
     fn a_request_is_followed_by_another_when_it_arrived_and_brought_nothing() {
         let (mut replies, mut rng) = (Replies::default(), ChaCha20Rng::seed_from_u64(5));
         let mut now = START;
-        replies.stock(tag(1), list(20, RotationTag::Odd, &mut rng), now);
+        replies.stock(tag(1), list(20, RotationTag::Odd, &mut rng), None, now);
         let mut waits = Vec::new();
         for number in 0..limits::SURB_REQUESTS_MAX {
             assert_eq!(replies.missing(&tag(1), load(300, 0)), limits::SURB_REQUEST_MAX);
@@ -630,25 +708,25 @@ pub(super) mod tests {
     #[test]
     fn surbs_that_come_begin_the_count_anew_and_confirm_a_request_whose_ack_was_lost() {
         let (mut replies, mut rng) = (Replies::default(), ChaCha20Rng::seed_from_u64(6));
-        replies.stock(tag(1), list(20, RotationTag::Odd, &mut rng), START);
+        replies.stock(tag(1), list(20, RotationTag::Odd, &mut rng), None, START);
         replies.requested(tag(1), MessageKey(1), 30);
         replies.request_ended(tag(1), MessageKey(1), true, START);
         let due = replies.next_due().unwrap();
         assert_eq!(replies.take_due(true, due), Some((tag(1), Due::Ask)));
         replies.requested(tag(1), MessageKey(2), 30);
-        replies.stock(tag(1), list(10, RotationTag::Odd, &mut rng), due);
+        replies.stock(tag(1), list(10, RotationTag::Odd, &mut rng), None, due);
         assert_eq!(replies.take_answered(&tag(1)), Some(MessageKey(2)));
         assert_eq!(replies.next_due(), Some(due + limits::SURB_REQUEST_RETRY), "twenty are still to come");
         replies.request_ended(tag(1), MessageKey(2), false, due);
         assert_eq!(replies.next_due(), Some(due + limits::SURB_REQUEST_RETRY), "it has ended before");
-        replies.stock(tag(1), list(20, RotationTag::Odd, &mut rng), due);
+        replies.stock(tag(1), list(20, RotationTag::Odd, &mut rng), None, due);
         assert_eq!((replies.next_due(), replies.awaits(&tag(1))), (None, false));
     }
 
     #[test]
     fn time_without_a_link_is_given_back() {
         let (mut replies, mut rng) = (Replies::default(), ChaCha20Rng::seed_from_u64(7));
-        replies.stock(tag(1), list(20, RotationTag::Odd, &mut rng), START);
+        replies.stock(tag(1), list(20, RotationTag::Odd, &mut rng), None, START);
         replies.wait_for(tag(1), START);
         replies.shift(secs(3_600));
         assert_eq!(replies.next_due(), Some(START + limits::SURBS_NONE_TIME + secs(3_600)));
@@ -657,10 +735,10 @@ pub(super) mod tests {
     #[test]
     fn surbs_of_a_day_ago_are_neither_used_nor_kept() {
         let (mut replies, mut rng) = (Replies::default(), ChaCha20Rng::seed_from_u64(8));
-        replies.stock(tag(1), list(3, RotationTag::Odd, &mut rng), START);
+        replies.stock(tag(1), list(3, RotationTag::Odd, &mut rng), None, START);
         let (before, after) = (START + (limits::SURB_AGE_MAX - secs(1)), START + limits::SURB_AGE_MAX);
         assert!(take(&mut replies, tag(1), 0, before) && !take(&mut replies, tag(1), 0, after));
-        replies.stock(tag(2), list(3, RotationTag::Odd, &mut rng), START);
+        replies.stock(tag(2), list(3, RotationTag::Odd, &mut rng), None, START);
         assert_eq!(replies.expire(after + limits::SURB_SWEEP_TIME), 3);
         assert_eq!((replies.held(), replies.next_sweep()), (0, None));
     }
@@ -668,14 +746,14 @@ pub(super) mod tests {
     #[test]
     fn w17_an_ended_rotation_leaves_nothing_behind() {
         let (mut replies, mut rng) = (Replies::default(), ChaCha20Rng::seed_from_u64(9));
-        replies.stock(tag(1), list(4, RotationTag::Odd, &mut rng), START);
-        replies.stock(tag(1), list(4, RotationTag::Unknown, &mut rng), START);
+        replies.stock(tag(1), list(4, RotationTag::Odd, &mut rng), None, START);
+        replies.stock(tag(1), list(4, RotationTag::Unknown, &mut rng), None, START);
         replies.rotated(secs(3_600), true, START + secs(1), &mut rng);
         // Some of the old rotation come late, others are new.
         let later = START + secs(2);
-        replies.stock(tag(1), list(4, RotationTag::Odd, &mut rng), later);
-        replies.stock(tag(1), list(4, RotationTag::Even, &mut rng), later);
-        replies.stock(tag(1), list(4, RotationTag::Unknown, &mut rng), later);
+        replies.stock(tag(1), list(4, RotationTag::Odd, &mut rng), None, later);
+        replies.stock(tag(1), list(4, RotationTag::Even, &mut rng), None, later);
+        replies.stock(tag(1), list(4, RotationTag::Unknown, &mut rng), None, later);
         assert_eq!(replies.end_rotation(Some(RotationTag::Odd), later), 12);
         assert_eq!((replies.held(), replies.stock_of(&tag(1))), (8, 8));
         assert_eq!(replies.end_rotation(None, later), 8);
@@ -685,7 +763,7 @@ pub(super) mod tests {
     fn a_rotation_has_peers_in_conversation_asked_at_different_times() {
         let (mut replies, mut rng) = (Replies::default(), ChaCha20Rng::seed_from_u64(10));
         for number in 0..100 {
-            replies.stock(tag(number), list(20, RotationTag::Odd, &mut rng), START);
+            replies.stock(tag(number), list(20, RotationTag::Odd, &mut rng), None, START);
             if number < 50 {
                 replies.answer(tag(number));
             }

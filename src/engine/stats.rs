@@ -86,17 +86,20 @@ pub struct Dropped {
     pub slot: u64,
     /// Packets that were not told of, as there were too many.
     pub trace: u64,
+    /// Pages of an earlier run that could not be used, and what found no room in those of this one.
+    pub page: u64,
 }
 
 impl Dropped {
     /// Names and numbers, in the order of the names.
-    pub const fn entries(&self) -> [(&'static str, u64); 11] {
+    pub const fn entries(&self) -> [(&'static str, u64); 12] {
         [
             ("ack", self.ack),
             ("content", self.content),
             ("expired", self.expired),
             ("fragment", self.fragment),
             ("frame", self.frame),
+            ("page", self.page),
             ("repeat", self.repeat),
             ("slot", self.slot),
             ("surb", self.surb),

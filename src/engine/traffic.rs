@@ -366,18 +366,23 @@ impl<P: PacketFormat> Engine<P> {
                 Some(own) => Ok(Content::surb_request(own, amount)),
                 None => Err(MessageError::Address),
             },
-            (Kind::Repliable | Kind::AdditionalSurbs(_), Target::Address(address)) => {
-                let tag = self.conversations.tag_for(address, now, &mut *self.rng);
+            (Kind::Repliable | Kind::AdditionalSurbs(..), Target::Address(address)) => {
+                let tag = match kind {
+                    // Who asks knows us by the tag of that conversation, which may be one of an earlier run.
+                    Kind::AdditionalSurbs(_, tag) if self.conversations.touch(tag, now) => tag,
+                    _ => self.conversations.tag_for(address, now, &mut *self.rng),
+                };
                 let list = SurbList { rotation, surbs };
                 let (written, surbs) = write_with_surbs(tag, list, body, kind);
-                self.conversations.promise_ended(address, promised);
-                let until = self.conversations.gave_out(address, surbs, now);
+                self.conversations.promise_ended(tag, promised);
+                let place = self.keep_keys(tag, &surbs, now);
+                let until = self.conversations.gave_out(tag, surbs, place, now);
                 if let Some(message) = self.outbound.message_mut(key) {
                     message.surbs_until = until;
                 }
                 written
             }
-            (Kind::Repliable | Kind::AdditionalSurbs(_), Target::Tag(_)) => Err(MessageError::Address),
+            (Kind::Repliable | Kind::AdditionalSurbs(..), Target::Tag(_)) => Err(MessageError::Address),
         };
         let cut = written.and_then(|bytes| {
             let sets = fragment_count(bytes.len(), super::forge::SIZE)?.div_ceil(SET_FRAGMENTS_MAX);
@@ -453,15 +458,20 @@ impl<P: PacketFormat> Engine<P> {
     pub(super) fn settle_surbs(&mut self, key: MessageKey, message: &Message, delivered: bool) {
         match (message.kind, &message.to) {
             (Kind::SurbRequest(_), Target::Tag(tag)) => self.replies.request_ended(*tag, key, delivered, self.now),
-            (Kind::Repliable | Kind::AdditionalSurbs(_), Target::Address(to)) => {
+            (Kind::Repliable | Kind::AdditionalSurbs(..), Target::Address(to)) => {
+                let tag = match message.kind {
+                    Kind::AdditionalSurbs(_, tag) => Some(tag),
+                    _ => self.conversations.tag_of(to),
+                };
+                let Some(tag) = tag else { return };
                 if let Stage::Body { wanted, wants: Wants::Promised, .. } = &message.stage {
-                    self.conversations.promise_ended(to, *wanted as u32);
+                    self.conversations.promise_ended(tag, *wanted as u32);
                 }
-                if let Kind::AdditionalSurbs(count) = message.kind {
-                    self.conversations.answer_ended(to, count);
+                if let Kind::AdditionalSurbs(count, _) = message.kind {
+                    self.conversations.answer_ended(tag, count);
                 }
                 if !delivered {
-                    self.conversations.not_given(to, message.surbs_until);
+                    self.conversations.not_given(tag, message.surbs_until);
                 }
             }
             _ => {}

@@ -27,8 +27,8 @@ pub(super) enum Target {
 /// What a message says, apart from its body.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
-    /// So many SURBs, which a peer asked for.
-    AdditionalSurbs(u32),
+    /// So many SURBs, which a peer asked for that knows us by this tag.
+    AdditionalSurbs(u32, SenderTag),
     /// The user's bytes, without a way to answer.
     Plain,
     /// The user's bytes over SURBs.

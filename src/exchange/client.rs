@@ -18,7 +18,7 @@ use super::streams::Streams;
 use super::{Event, Item, Receipt, RequestError, RequestHandle, RequestOptions, Sending, StreamId, StreamOptions};
 use crate::engine::{
     self, Bound, Code, Config, Engine, FetchError, FetchId, Frame, Incoming, LinkId, MessageId, PacketFormat, Phase,
-    Recipient, Replies, Request, SendError, SendOptions, Sphinx, State,
+    Recipient, Record, Replies, Request, SendError, SendOptions, Sphinx, State,
 };
 use crate::identity::{Identity, Registration};
 use crate::limits;
@@ -72,6 +72,13 @@ impl<P: PacketFormat> Client<P> {
             wants_room: false,
             down_since: Some(now),
             unsupported: 0,
+        }
+    }
+
+    /// As [`Engine::restore`].
+    pub fn restore(&mut self, record: Record, bytes: Option<&[u8]>, now: Instant) {
+        for (id, since) in self.engine.restore(record, bytes, now) {
+            self.receipts.has_seen(Id(id), since);
         }
     }
 
@@ -570,6 +577,7 @@ impl<P: PacketFormat> Client<P> {
             }
         }
         if self.receipts.is_new(envelope.id, now) {
+            self.engine.keep_seen(envelope.id.0, now);
             self.events.push_back(Event::Message { id: envelope.id, body: envelope.body.to_vec(), from });
         }
     }

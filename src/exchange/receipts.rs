@@ -239,6 +239,11 @@ impl Receipts {
         true
     }
 
+    /// The application saw it in an earlier run.
+    pub(super) fn has_seen(&mut self, id: Id, since: Instant) {
+        self.seen.insert(id, (), since);
+    }
+
     pub(super) fn seen_count(&self) -> usize {
         self.seen.len()
     }

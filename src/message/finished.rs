@@ -64,6 +64,11 @@ impl Finished {
         }
     }
 
+    /// The digests of the set that was remembered last under this identifier.
+    pub(super) fn digests(&self, context: Context, set: SetId) -> Option<&[u64]> {
+        self.under(context, set).last()
+    }
+
     /// Memory in use, bookkeeping included.
     pub(super) fn bytes(&self) -> usize {
         self.bytes

@@ -10,8 +10,8 @@
 //! writes is believed before it was compared with what is really there.
 //!
 //! Invariants: a [`SetId`] is never zero and has 31 bits; a parsed [`Fragment`] has `1 <= position <= total` and a link
-//! only where one may be; an [`Address`] holds two points of the identity curve; what a [`Reassembler`] holds stays
-//! within its [`Budget`].
+//! only where one may be; an [`Address`] from others holds two points of the identity curve; what a [`Reassembler`] holds
+//! stays within its [`Budget`].
 
 #![deny(clippy::arithmetic_side_effects, clippy::indexing_slicing)]
 #![cfg_attr(test, allow(clippy::arithmetic_side_effects, reason = "tests count with small numbers"))]

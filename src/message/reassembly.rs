@@ -36,6 +36,8 @@ pub struct Reassembler {
     pushed_out: u64,
     pushed_out_bytes: u64,
     slept: Duration,
+    /// Pages of the store in which a fragment is not needed any more, once for each fragment.
+    released: Vec<u32>,
 }
 
 impl Reassembler {
@@ -54,8 +56,58 @@ impl Reassembler {
             pushed_out: 0,
             pushed_out_bytes: 0,
             slept: Duration::ZERO,
+            released: Vec::new(),
         }
     }
+
+    // ── what the store has ───────────────────────────────────────────────────────────────────────────────────────
+
+    /// The key that fragments are compared with.
+    pub fn digest_key(&self) -> &[u8; 32] {
+        &self.digest_key
+    }
+
+    /// Takes the key of an earlier run, whose finished sets are remembered with it. For the beginning: what is here
+    /// already is not recognised any more.
+    pub fn set_digest_key(&mut self, key: [u8; 32]) {
+        self.digest_key = key;
+    }
+
+    /// The digests of a set that was completed lately.
+    pub fn finished_digests(&self, context: Context, set: SetId) -> Option<&[u64]> {
+        let class = if context == Context::Unknown { &self.unknown } else { &self.tags };
+        class.finished.digests(context, set)
+    }
+
+    /// A set that an earlier run has completed, with its digests under the key of now.
+    pub fn restore_finished(&mut self, context: Context, set: SetId, digests: Vec<u64>, since: Instant) {
+        self.remember(context, set, digests.into(), since);
+    }
+
+    /// The store has this fragment, which was just taken in and waits, in that page.
+    pub fn file(&mut self, context: Context, fragment: &[u8], page: u32) {
+        let slot = Fragment::parse(fragment).ok().and_then(|Fragment { header, .. }| {
+            let slots = &mut self.sets.get_mut(&(context, header.id.set))?.slots;
+            let at = slots.binary_search_by_key(&header.id.position, |slot| slot.position).ok()?;
+            slots.get_mut(at)
+        });
+        match slot {
+            Some(slot) => slot.page = Some(page),
+            None => self.released.push(page),
+        }
+    }
+
+    /// Pages of the store in which a fragment is not needed any more, once for each fragment.
+    pub fn take_released(&mut self) -> Vec<u32> {
+        core::mem::take(&mut self.released)
+    }
+
+    /// Whether there are any.
+    pub fn has_released(&self) -> bool {
+        !self.released.is_empty()
+    }
+
+    // ── fragments ────────────────────────────────────────────────────────────────────────────────────────────────
 
     /// Takes in a fragment, as it is after the end-to-end layer was taken off. Cover is to be sorted out before.
     pub fn insert(&mut self, context: Context, bytes: &[u8], now: Instant) -> Inserted {
@@ -82,7 +134,7 @@ impl Reassembler {
                 self.finish_single(context, header.id.set, digest, payload, now)
             }
             Some((true, None)) | None => {
-                self.keep(context, &header, Slot { position, digest, payload: payload.into() }, now)
+                self.keep(context, &header, Slot { position, digest, payload: payload.into(), page: None }, now)
             }
         }
     }
@@ -288,6 +340,7 @@ impl Reassembler {
             set_ids.push(id);
             let mut digests = Vec::with_capacity(set.slots.len());
             for slot in set.slots {
+                self.released.extend(slot.page);
                 joined.extend_from_slice(&slot.payload);
                 digests.push(slot.digest);
             }
@@ -335,7 +388,8 @@ impl Reassembler {
     fn drop_message(&mut self, number: MessageNumber) {
         let Some(message) = self.take(number) else { return };
         for id in message.sets {
-            self.sets.remove(&(message.context, id));
+            let set = self.sets.remove(&(message.context, id));
+            self.released.extend(set.iter().flat_map(|set| &set.slots).filter_map(|slot| slot.page));
         }
     }
 
@@ -397,6 +451,8 @@ struct Slot {
     position: u8,
     digest: u64,
     payload: Box<[u8]>,
+    /// The page of the store it is in.
+    page: Option<u32>,
 }
 
 impl Slot {

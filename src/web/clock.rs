@@ -14,7 +14,7 @@ use web_sys::Performance;
 
 use crate::time::{Duration, Instant};
 
-/// Time for one client, counted from its making.
+/// Time for one client, counted from some moment before its making.
 pub struct Clock {
     monotonic: Source,
     wall: Source,
@@ -34,19 +34,24 @@ struct Seen {
 }
 
 impl Clock {
-    /// The clock of this browser.
+    /// The clock of this browser. Its zero is two days ago, so that it has a number for what an earlier run wrote down
+    /// and is not too old to matter.
     pub fn new() -> Self {
         let monotonic: Source = match performance() {
             Some(performance) => Box::new(move || performance.now()),
             None => Box::new(Date::now),
         };
-        Self::with_sources(monotonic, Box::new(Date::now))
+        Self::beginning(monotonic, Box::new(Date::now), PAST_MS)
     }
 
-    /// A clock over other sources: milliseconds that never run backwards, and milliseconds of Unix time.
+    /// A clock over other sources: milliseconds that never run backwards, and milliseconds of Unix time. Its zero is now.
     pub fn with_sources(monotonic: Source, wall: Source) -> Self {
-        let seen = Seen { monotonic: monotonic(), wall: wall(), elapsed: 0.0 };
-        let unix_zero = Duration::from_micros(micros(seen.wall));
+        Self::beginning(monotonic, wall, 0.0)
+    }
+
+    fn beginning(monotonic: Source, wall: Source, elapsed: f64) -> Self {
+        let seen = Seen { monotonic: monotonic(), wall: wall(), elapsed };
+        let unix_zero = Duration::from_micros(micros(seen.wall - elapsed));
         Self { monotonic, wall, seen: Cell::new(seen), unix_zero }
     }
 
@@ -87,6 +92,9 @@ fn performance() -> Option<Performance> {
 fn micros(millis: f64) -> u64 {
     (millis * 1000.0) as u64
 }
+
+/// Twice as long as anything of an earlier run is kept.
+const PAST_MS: f64 = 2.0 * 24.0 * 3_600_000.0;
 
 /// How far the wall clock must have run ahead between two looks to count as a suspension. Corrections by a time
 /// server are slews or steps far below it; the driver looks at least once a minute.

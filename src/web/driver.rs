@@ -115,11 +115,14 @@ enum Input {
 
 impl Driver {
     fn new(post: Post, commands: Receiver<Command>, opening: RequestId, prepared: Prepared, secure_page: bool) -> Self {
-        let Prepared { clock, config, identity, registration, topology, store } = prepared;
+        let Prepared { clock, config, identity, registration, topology, pages, store } = prepared;
         let rng = Box::new(rand_core::UnwrapErr(getrandom::SysRng));
         let mut client = Client::new(config, identity, registration, rng, clock.now());
         if let Some(record) = topology {
             client.engine_mut().restore_topology(&record);
+        }
+        for (record, bytes) in pages {
+            client.restore(record, bytes.as_ref().map(|bytes| bytes.as_slice()), clock.now());
         }
         Self {
             post,
@@ -243,7 +246,9 @@ impl Driver {
             }
             Command::Switch { id, gateway } => self.switch(id, gateway, now),
             Command::Stats { id } => {
-                self.answer(id, Some(post::stats(&self.client.engine().stats(now), &self.client.dropped())))
+                let mut stats = self.client.engine().stats(now);
+                stats.dropped.page += self.writer.lost();
+                self.answer(id, Some(post::stats(&stats, &self.client.dropped())))
             }
             Command::Topology { id } => {
                 let age = self.client.engine().stats(now).topology_age;
@@ -509,9 +514,9 @@ impl Driver {
         }
     }
 
-    /// `open` and `switch` are answered when the link is up and what a reload needs is on disk.
+    /// `open` and `switch` are answered when the link is up and the address is on disk.
     fn answer_written(&mut self) {
-        let Some(address) = self.address.as_ref().filter(|_| self.writer.is_idle()) else { return };
+        let Some(address) = self.address.as_ref().filter(|_| self.writer.is_settled()) else { return };
         let switched = self.switching.take_if(|_| self.moved);
         for id in self.opening.take().into_iter().chain(switched) {
             self.post.answer(id, Ok(post::opened(address, self.client.engine().gateway())));

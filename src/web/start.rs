@@ -23,6 +23,8 @@ pub struct Prepared {
     pub registration: Option<Registration>,
     /// The topology of an earlier run, if it can be read.
     pub topology: Option<Zeroizing<Vec<u8>>>,
+    /// Pages of an earlier run, in order; `None` where one cannot be read.
+    pub pages: Vec<(Record, Option<Zeroizing<Vec<u8>>>)>,
     /// `None`: nothing is kept.
     pub store: Option<Store>,
 }
@@ -34,10 +36,11 @@ pub struct Prepared {
 /// Settings out of range, a store that cannot be used, keys that are there but cannot be read.
 pub async fn prepare(post: &Post, options: &OpenOptions) -> Result<Prepared, Failure> {
     let clock = Clock::new();
-    let config = options.config(clock.unix_zero())?;
+    let mut config = options.config(clock.unix_zero())?;
     post.progress(Phase::Storage, STORAGE_FRACTION);
     if options.in_memory {
-        return Ok(Prepared { clock, config, identity: generate(), registration: None, topology: None, store: None });
+        let (identity, pages) = (generate(), Vec::new());
+        return Ok(Prepared { clock, config, identity, registration: None, topology: None, pages, store: None });
     }
     let store = Store::open(&options.profile).await?;
     let registration = store.load(Record::Registration).await?;
@@ -54,7 +57,10 @@ pub async fn prepare(post: &Post, options: &OpenOptions) -> Result<Prepared, Fai
     let registration = registration.map(|bytes| Registration::from_bytes(&bytes)).transpose()?;
     // Damaged or not there is the same: it is fetched.
     let topology = store.load(Record::Topology).await.unwrap_or(None);
-    Ok(Prepared { clock, config, identity, registration, topology, store: Some(store) })
+    // Nor does any page stop a start.
+    let pages = store.load_pages().await.unwrap_or_default();
+    config.keeps_pages = true;
+    Ok(Prepared { clock, config, identity, registration, topology, pages, store: Some(store) })
 }
 
 fn generate() -> Identity {

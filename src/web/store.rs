@@ -10,8 +10,9 @@
 //!
 //! An IndexedDB transaction ends as soon as nothing of it is under way, so no WebCrypto call is awaited inside one.
 
+use alloc::borrow::Cow;
 use alloc::format;
-use alloc::string::ToString;
+use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 use core::error::Error as _;
 
@@ -21,13 +22,13 @@ use futures_channel::oneshot;
 use futures_util::future::{Either, select};
 use gloo_timers::future::TimeoutFuture;
 use js_sys::{Array, Object, Promise, Reflect, Uint8Array};
-use rexie::{ObjectStore, Rexie, Transaction, TransactionMode};
+use rexie::{KeyRange, ObjectStore, Rexie, Transaction, TransactionMode};
 use wasm_bindgen::{JsCast, JsValue};
 use wasm_bindgen_futures::{JsFuture, spawn_local};
 use web_sys::{AesGcmParams, AesKeyGenParams, CryptoKey, SubtleCrypto};
 use zeroize::Zeroizing;
 
-use crate::engine::{Code, Record};
+use crate::engine::{Code, Record, Shelf};
 use crate::limits;
 
 /// The records of one profile.
@@ -58,8 +59,36 @@ impl Store {
     /// [`StorageError::Corrupt`] or [`StorageError::Newer`] when it is there but cannot be read.
     pub async fn load(&self, record: Record) -> Result<Option<Zeroizing<Vec<u8>>>, StorageError> {
         let transaction = self.connection.transaction(&[RECORDS], TransactionMode::ReadOnly)?;
-        let sealed = read(&transaction, RECORDS, record_key(record)).await?;
+        let sealed = read(&transaction, RECORDS, &record_key(record)).await?;
         sealed.map(|sealed| self.unseal(record, &bytes(&sealed)?)).transpose()
+    }
+
+    /// All pages, in the order of records; `None` where one cannot be read. Those on shelves that are not known here are
+    /// left alone.
+    ///
+    /// # Errors
+    /// When the browser could not read them.
+    pub async fn load_pages(&self) -> Result<Vec<(Record, Option<Zeroizing<Vec<u8>>>)>, StorageError> {
+        let transaction = self.connection.transaction(&[RECORDS], TransactionMode::ReadOnly)?;
+        let store = transaction.store(RECORDS)?;
+        let range = || {
+            let (from, to) = (JsValue::from_str(PAGES_FROM), JsValue::from_str(PAGES_TO));
+            KeyRange::bound(&from, &to, None, Some(true)).map_err(|_| StorageError::Blocked)
+        };
+        let keys = store.get_all_keys(Some(range()?), None).await?;
+        let values = store.get_all(Some(range()?), None).await?;
+        let mut pages = Vec::new();
+        // By names they come in another order.
+        for wanted in Shelf::ALL {
+            for (key, value) in keys.iter().zip(&values) {
+                let record = key.as_string().and_then(|key| page_of(&key));
+                let Some(record @ Record::Page(shelf, _)) = record else { continue };
+                if shelf == wanted {
+                    pages.push((record, bytes(value).and_then(|sealed| self.unseal(record, &sealed)).ok()));
+                }
+            }
+        }
+        Ok(pages)
     }
 
     /// Writes a record over the old one, if there is one.
@@ -67,11 +96,7 @@ impl Store {
     /// # Errors
     /// When the browser could not write it; the old one is then still there.
     pub async fn save(&self, record: Record, bytes: &[u8]) -> Result<(), StorageError> {
-        let sealed = self.seal(record, bytes)?;
-        let transaction = self.connection.transaction(&[RECORDS], TransactionMode::ReadWrite)?;
-        let key = JsValue::from_str(record_key(record));
-        transaction.store(RECORDS)?.put(&Uint8Array::from(sealed.as_slice()), Some(&key)).await?;
-        finish(transaction).await
+        self.write(&[(record, Some(Zeroizing::new(bytes.to_vec())))]).await
     }
 
     /// Deletes a record; one that is not there is fine.
@@ -79,15 +104,42 @@ impl Store {
     /// # Errors
     /// When the browser could not do it.
     pub async fn forget(&self, record: Record) -> Result<(), StorageError> {
+        self.write(&[(record, None)]).await
+    }
+
+    /// Writes records over the old ones, or deletes them where there are no bytes: all of them or none.
+    ///
+    /// # Errors
+    /// When the browser could not do it.
+    pub async fn write(&self, records: &[(Record, Option<Zeroizing<Vec<u8>>>)]) -> Result<(), StorageError> {
+        let mut sealed = Vec::new();
+        let mut gone = Vec::new();
+        for (record, bytes) in records {
+            let key = JsValue::from_str(&record_key(*record));
+            match bytes {
+                Some(bytes) => {
+                    let bytes = self.seal(*record, bytes)?;
+                    sealed.push((Uint8Array::from(bytes.as_slice()), key));
+                }
+                None => gone.push(key),
+            }
+        }
         let transaction = self.connection.transaction(&[RECORDS], TransactionMode::ReadWrite)?;
-        transaction.store(RECORDS)?.delete(JsValue::from_str(record_key(record))).await?;
+        let store = transaction.store(RECORDS)?;
+        // One after the other: of several at once only the last would say what is wrong.
+        for (bytes, key) in sealed {
+            store.put(&bytes, Some(&key)).await?;
+        }
+        for key in gone {
+            store.delete(key).await?;
+        }
         finish(transaction).await
     }
 
     /// Version byte, nonce, ciphertext with tag.
     fn seal(&self, record: Record, bytes: &[u8]) -> Result<Vec<u8>, StorageError> {
         let nonce: [u8; NONCE_LEN] = random()?;
-        let aad = associated_data(RECORDS, record_key(record), RECORD_VERSION);
+        let aad = associated_data(RECORDS, &record_key(record), RECORD_VERSION);
         let ciphertext = XChaCha20Poly1305::new((&*self.data_key).into())
             .encrypt(&XNonce::from(nonce), Payload { msg: bytes, aad: &aad })
             .map_err(|_| StorageError::Blocked)?;
@@ -96,7 +148,7 @@ impl Store {
 
     fn unseal(&self, record: Record, sealed: &[u8]) -> Result<Zeroizing<Vec<u8>>, StorageError> {
         let (nonce, ciphertext) = split::<NONCE_LEN>(sealed)?;
-        let aad = associated_data(RECORDS, record_key(record), RECORD_VERSION);
+        let aad = associated_data(RECORDS, &record_key(record), RECORD_VERSION);
         XChaCha20Poly1305::new((&*self.data_key).into())
             .decrypt(&XNonce::from(*nonce), Payload { msg: ciphertext, aad: &aad })
             .map(Zeroizing::new)
@@ -263,17 +315,36 @@ impl Keys {
 }
 
 /// Name of the database of a profile.
-pub fn database_name(profile: &str) -> alloc::string::String {
+pub fn database_name(profile: &str) -> String {
     format!("mixlet-{profile}")
 }
 
 /// What a record is called in its store.
-const fn record_key(record: Record) -> &'static str {
+fn record_key(record: Record) -> Cow<'static, str> {
     match record {
-        Record::Identity => "identity",
-        Record::Registration => "registration",
-        Record::Topology => "topology",
+        Record::Identity => "identity".into(),
+        Record::Registration => "registration".into(),
+        Record::Topology => "topology".into(),
+        Record::Page(shelf, number) => format!("{PAGES_FROM}{}/{number:08x}", shelf_name(shelf)).into(),
     }
+}
+
+const fn shelf_name(shelf: Shelf) -> &'static str {
+    match shelf {
+        Shelf::Finished => "finished",
+        Shelf::Given => "given",
+        Shelf::Seen => "seen",
+        Shelf::Used => "used",
+        Shelf::Held => "held",
+        Shelf::Unfinished => "unfinished",
+    }
+}
+
+/// The page that has this name.
+fn page_of(key: &str) -> Option<Record> {
+    let (shelf, number) = key.strip_prefix(PAGES_FROM)?.split_once('/')?;
+    let shelf = Shelf::ALL.into_iter().find(|known| shelf_name(*known) == shelf)?;
+    Some(Record::Page(shelf, u32::from_str_radix(number, 16).ok()?))
 }
 
 /// What a ciphertext is bound to. No name has a zero byte, so no two lists of names give the same bytes.
@@ -352,6 +423,10 @@ pub const RECORDS: &str = "records";
 pub const WRAPPING_KEY: &str = "wrapping";
 /// Key of the wrapped data key in [`KEYS`].
 pub const DATA_KEY: &str = "data";
+/// Names of pages begin with this.
+const PAGES_FROM: &str = "page/";
+/// The first name after those, since a zero follows the slash.
+const PAGES_TO: &str = "page0";
 const WRAPPING: &str = "AES-GCM";
 const DATA_KEY_LEN: usize = 32;
 const IV_LEN: usize = 12;

@@ -15,38 +15,51 @@ use crate::engine::Record;
 
 /// The writes that are not done yet. Bounded by the number of records: a newer write of a record that has not begun
 /// replaces the older one.
+///
+/// Pages are written together, all that wait in one transaction; the engine asks for them a few times a second at most.
+/// The other records are written one by one, so that a page for which there is no room takes none of them with it.
 pub struct Writer {
     /// `None`: nothing is kept.
     store: Option<Rc<Store>>,
     queue: VecDeque<Write>,
     current: Option<LocalBoxFuture<'static, Result<(), StorageError>>>,
+    /// How many pages are being written.
+    pages: u64,
+    /// Pages that could not be.
+    lost: u64,
 }
 
-struct Write {
-    record: Record,
-    /// `None`: delete it.
-    bytes: Option<Zeroizing<Vec<u8>>>,
-}
+type Write = (Record, Option<Zeroizing<Vec<u8>>>);
 
 impl Writer {
     /// Writes to this store, or nowhere.
     pub fn new(store: Option<Rc<Store>>) -> Self {
-        Self { store, queue: VecDeque::new(), current: None }
+        Self { store, queue: VecDeque::new(), current: None, pages: 0, lost: 0 }
     }
 
     /// Writes a record after all that was asked for before.
     pub fn save(&mut self, record: Record, bytes: Zeroizing<Vec<u8>>) {
-        self.push(Write { record, bytes: Some(bytes) });
+        self.push((record, Some(bytes)));
     }
 
     /// Deletes a record after all that was asked for before.
     pub fn forget(&mut self, record: Record) {
-        self.push(Write { record, bytes: None });
+        self.push((record, None));
     }
 
     /// Whether everything is written.
     pub fn is_idle(&self) -> bool {
         self.current.is_none() && self.queue.is_empty()
+    }
+
+    /// Whether everything is written without which the next start would lose the address.
+    pub fn is_settled(&self) -> bool {
+        (self.current.is_none() || self.pages > 0) && self.queue.iter().all(is_page)
+    }
+
+    /// Pages that could not be written.
+    pub fn lost(&self) -> u64 {
+        self.lost
     }
 
     /// The end of the next write; pending while there is none.
@@ -57,10 +70,15 @@ impl Writer {
         match &mut self.current {
             Some(current) => {
                 let result = current.poll_unpin(context);
-                if result.is_ready() {
-                    self.current = None;
+                let Poll::Ready(ended) = result else { return Poll::Pending };
+                self.current = None;
+                let pages = core::mem::take(&mut self.pages);
+                if ended.is_ok() || pages == 0 {
+                    return result;
                 }
-                result
+                self.lost += pages;
+                // Told once: nothing but what is in them is lost, and the next ones are not likely to fare better.
+                if self.lost == pages { result } else { Poll::Ready(Ok(())) }
             }
             None => Poll::Pending,
         }
@@ -75,21 +93,34 @@ impl Writer {
 
     fn push(&mut self, write: Write) {
         if self.store.is_some() {
-            self.queue.retain(|queued| queued.record != write.record);
+            self.queue.retain(|(queued, _)| *queued != write.0);
             self.queue.push_back(write);
         }
     }
 
     fn begin(&mut self) -> Option<LocalBoxFuture<'static, Result<(), StorageError>>> {
-        let Write { record, bytes } = self.queue.pop_front()?;
+        let first = self.queue.pop_front()?;
         let store = self.store.clone()?;
+        let mut batch = Vec::from([first]);
+        if is_page(&batch[0]) {
+            let mut at = 0;
+            while let Some(write) = self.queue.get(at) {
+                if is_page(write) {
+                    batch.extend(self.queue.remove(at));
+                } else {
+                    at += 1;
+                }
+            }
+            self.pages = batch.len() as u64;
+        }
         Some(Box::pin(async move {
-            let written = match bytes {
-                Some(bytes) => store.save(record, &bytes).await,
-                None => store.forget(record).await,
-            };
+            let written = store.write(&batch).await;
             // The one record that nobody misses: the next start asks a directory.
-            if record == Record::Topology { Ok(()) } else { written }
+            if batch[0].0 == Record::Topology { Ok(()) } else { written }
         }))
     }
+}
+
+fn is_page((record, _): &Write) -> bool {
+    matches!(record, Record::Page(..))
 }

@@ -2,7 +2,13 @@
 
 use futures_util::future::join;
 use js_sys::{ArrayBuffer, Object, Promise, Reflect, Uint8Array};
-use mixlet::engine::{Code, Record};
+use mixlet::engine::pages::{Given, write_page};
+use mixlet::engine::{Code, Config, Record, Shelf};
+use mixlet::exchange::Client;
+use mixlet::identity::Identity;
+use mixlet::message::ReplyKey;
+use mixlet::time::{Duration, Instant};
+use mixlet::web::clock::Clock;
 use mixlet::web::store::{
     DATA_KEY, DATABASE_VERSION, KEYS, RECORD_VERSION, RECORDS, StorageError, Store, WRAPPING_KEY, database_name,
 };
@@ -60,6 +66,117 @@ async fn what_is_forgotten_is_gone_and_the_rest_stays() {
     let store = open(&profile).await;
     assert_eq!(loaded(&store, Record::Registration).await, Ok(None));
     assert_eq!(loaded(&store, Record::Identity).await, Ok(Some(b"keys".to_vec())));
+}
+
+#[test]
+async fn pages_are_written_together_and_come_back_in_the_order_of_records() {
+    let profile = fresh("pages").await;
+    let store = open(&profile).await;
+    store.save(Record::Identity, b"keys").await.unwrap();
+    let pages =
+        [(Shelf::Unfinished, 3), (Shelf::Held, u32::MAX), (Shelf::Held, 16), (Shelf::Held, 9), (Shelf::Used, 9)];
+    let counted = js("const real = IDBDatabase.prototype.transaction; globalThis.transactions = 0; \
+         return function (...args) { globalThis.transactions += 1; return real.apply(this, args) }");
+    {
+        let _counted = Replaced::member(js("return IDBDatabase.prototype").unchecked_into(), "transaction", &counted);
+        let batch = pages.map(|(shelf, number)| (Record::Page(shelf, number), Some(vec![number as u8; 40].into())));
+        store.write(&batch).await.unwrap();
+        assert_eq!(js("return globalThis.transactions").as_f64(), Some(1.0));
+    }
+    let mut expected = pages.map(|(shelf, number)| (Record::Page(shelf, number), Some(vec![number as u8; 40])));
+    expected.sort();
+    assert_eq!(loaded_pages(&store).await, expected);
+    assert!(!shows(&raw(&profile).await, &[16; 40]), "sealed like the rest");
+
+    store.write(&[(Record::Page(Shelf::Held, 9), None), (Record::Page(Shelf::Used, 9), None)]).await.unwrap();
+    let left: Vec<_> = expected.into_iter().filter(|(record, _)| !matches!(record, Record::Page(_, 9))).collect();
+    assert_eq!(loaded_pages(&open(&profile).await).await, left);
+    assert_eq!(loaded(&store, Record::Identity).await, Ok(Some(b"keys".to_vec())));
+}
+
+#[test]
+async fn a_page_that_cannot_be_read_takes_nothing_with_it() {
+    let profile = fresh("bad-pages").await;
+    let store = open(&profile).await;
+    store.save(Record::Identity, b"keys").await.unwrap();
+    for number in 0..6 {
+        store.save(Record::Page(Shelf::Given, number), &[number as u8]).await.unwrap();
+    }
+    let name = |number: u32| format!("page/given/{number:08x}");
+    let mut flipped = get_bytes(&profile, RECORDS, &name(0)).await;
+    flipped[30] ^= 1;
+    put(&profile, RECORDS, &name(0), &Uint8Array::from(flipped.as_slice())).await;
+    // Under the name of another, of a later version, no bytes, and one of another profile.
+    put(&profile, RECORDS, &name(1), &get(&profile, RECORDS, &name(2)).await).await;
+    let mut newer = get_bytes(&profile, RECORDS, &name(3)).await;
+    newer[0] = RECORD_VERSION + 1;
+    put(&profile, RECORDS, &name(3), &Uint8Array::from(newer.as_slice())).await;
+    put(&profile, RECORDS, &name(4), &JsValue::from_str("text")).await;
+    let other = fresh("other-pages").await;
+    open(&other).await.save(Record::Page(Shelf::Given, 5), &[5]).await.unwrap();
+    put(&profile, RECORDS, &name(5), &get(&other, RECORDS, &name(5)).await).await;
+    // Shelves of later versions, and what only looks like a page.
+    for key in ["page/later/00000001", "page/given/xyz", "page/", "page0"] {
+        put(&profile, RECORDS, key, &Uint8Array::from(&[1, 2][..])).await;
+    }
+    let bytes = [None, None, Some(vec![2]), None, None, None];
+    let expected: Vec<_> = (0..).map(|number| Record::Page(Shelf::Given, number)).zip(bytes).collect();
+    assert_eq!(loaded_pages(&store).await, expected);
+    assert_eq!(loaded(&store, Record::Identity).await, Ok(Some(b"keys".to_vec())));
+}
+
+#[test]
+async fn of_pages_that_find_no_room_none_is_written() {
+    let profile = fresh("no-room").await;
+    let store = open(&profile).await;
+    let page = |number| (Record::Page(Shelf::Held, number), Some(vec![1].into()));
+    let full = js("const real = IDBObjectStore.prototype.put; \
+         return function (value, key) { \
+           const request = real.call(this, value, key); \
+           if (key.endsWith('3')) request.addEventListener('success', () => this.transaction.abort()); \
+           return request }");
+    {
+        let _full = Replaced::member(js("return IDBObjectStore.prototype").unchecked_into(), "put", &full);
+        assert_eq!(store.write(&[page(1), page(2), page(3)]).await, Err(StorageError::Quota));
+    }
+    assert_eq!(loaded_pages(&store).await, []);
+}
+
+#[test]
+async fn ten_thousand_reply_keys_are_taken_up_in_a_moment() {
+    let profile = fresh("many-keys").await;
+    let store = open(&profile).await;
+    // As a client writes them that asks many peers: 20 keys each, about 40 entries to a page of 4 kB and a bit.
+    let mut rng = rand_core::UnwrapErr(getrandom::SysRng);
+    let gateway = Identity::generate(&mut rng).signing.gateway_id();
+    let clock = Clock::new();
+    let unix = clock.unix_zero() + clock.now().since(Instant::ZERO);
+    let given: Vec<_> = (0..500)
+        .map(|_| Given {
+            tag: mixlet::message::SenderTag::random(&mut rng),
+            to: Identity::generate(&mut rng).address(gateway).unwrap(),
+            since: unix.as_secs(),
+            keys: (0..20).map(|_| ReplyKey::random(&mut rng)).collect(),
+        })
+        .collect();
+    let pages = given.chunks(10).map(|entries| Some(write_page(entries).into()));
+    let batch: Vec<_> = (0..).map(|number| Record::Page(Shelf::Given, number)).zip(pages).collect();
+    store.write(&batch).await.unwrap();
+    drop(store);
+
+    let mut config = Config::with_topology(String::new(), clock.unix_zero());
+    config.keeps_pages = true;
+    let mut client: Client = Client::new(config, Identity::generate(&mut rng), None, Box::new(rng), clock.now());
+    let store = open(&profile).await;
+    let start = clock.now();
+    for (record, bytes) in store.load_pages().await.unwrap() {
+        client.restore(record, bytes.as_ref().map(|bytes| bytes.as_slice()), clock.now());
+    }
+    let took = clock.now().since(start);
+    let keys = client.engine().bounds().into_iter().find(|bound| bound.name == "reply keys").unwrap();
+    assert_eq!(keys.len, 10_000);
+    wasm_bindgen_test::console_log!("10,000 reply keys in {took:?}");
+    assert!(took < Duration::from_millis(100), "{took:?}");
 }
 
 #[test]
@@ -433,6 +550,11 @@ async fn newer_database(profile: &str) -> Rexie {
 
 async fn open(profile: &str) -> Store {
     Store::open(profile).await.unwrap()
+}
+
+async fn loaded_pages(store: &Store) -> Vec<(Record, Option<Vec<u8>>)> {
+    let pages = store.load_pages().await.unwrap().into_iter();
+    pages.map(|(record, bytes)| (record, bytes.map(|bytes| bytes.to_vec()))).collect()
 }
 
 async fn loaded(store: &Store, record: Record) -> Result<Option<Vec<u8>>, StorageError> {

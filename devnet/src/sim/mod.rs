@@ -86,6 +86,8 @@ pub struct SimWorld<F: NodeFormat> {
     cut_off: BTreeSet<NodeName>,
     oracle: Oracle,
     keeping: Keeping,
+    /// How long it takes until what a client writes is on disk. What a client was writing when it ended is lost.
+    pub write_time: Duration,
     /// A node, and the packets that have left it since it was listened to.
     tapped: Option<(NodeName, Vec<NodeFrame>)>,
     rng: ChaCha20Rng,
@@ -138,7 +140,11 @@ pub struct Client<F: NodeFormat = Sphinx> {
     store: BTreeMap<Record, Vec<u8>>,
     /// Its settings, from the next start on.
     pub config: Config,
+    /// When it wrote pages.
+    pub writes: Vec<Instant>,
     seed: u64,
+    /// How often it was ended.
+    run: u32,
     /// While it sleeps: what has come for it.
     asleep: Option<Vec<Delivery>>,
 }
@@ -163,6 +169,18 @@ impl<F: NodeFormat> Client<F> {
     fn take_link(&mut self, is_it: impl Fn(&Open) -> bool) -> Option<Open> {
         let place = self.links.iter().position(is_it)?;
         Some(self.links.remove(place))
+    }
+
+    fn write(&mut self, record: Record, bytes: Option<Vec<u8>>) {
+        match bytes {
+            Some(bytes) => _ = self.store.insert(record, bytes),
+            None => _ = self.store.remove(&record),
+        }
+    }
+
+    /// What its store holds.
+    pub fn stored(&self) -> &BTreeMap<Record, Vec<u8>> {
+        &self.store
     }
 
     /// The gateways that it has connections to, the latest last.
@@ -222,6 +240,7 @@ impl<F: NodeFormat> SimWorld<F> {
             cut_off: BTreeSet::new(),
             oracle: Oracle::default(),
             keeping: Keeping::Everything,
+            write_time: Duration::ZERO,
             tapped: None,
             rng,
         };
@@ -305,7 +324,9 @@ impl<F: NodeFormat> SimWorld<F> {
             texts: Vec::new(),
             store: BTreeMap::new(),
             config,
+            writes: Vec::new(),
             seed,
+            run: 0,
             asleep: None,
         };
         self.clients.push(client);
@@ -334,6 +355,9 @@ impl<F: NodeFormat> SimWorld<F> {
         if let Some(record) = client.store.get(&Record::Topology) {
             inside.engine_mut().restore_topology(record);
         }
+        for (record, bytes) in &client.store {
+            inside.restore(*record, Some(bytes.as_slice()), now);
+        }
         inside.engine_mut().connect(now);
         client.inside = Some(inside);
         self.drain_client(index);
@@ -341,8 +365,15 @@ impl<F: NodeFormat> SimWorld<F> {
 
     /// Ends a client without a word, as a crash does.
     pub fn stop_client(&mut self, index: usize) {
+        self.kill_client(index);
+        self.oracle.may_see_again();
+    }
+
+    /// The same for one that keeps pages, so that what it saw is not seen again by the next.
+    pub fn kill_client(&mut self, index: usize) {
         self.cut_link(index);
         self.clients[index].inside = None;
+        self.clients[index].run += 1;
         self.oracle.stopped(index);
         self.schedule.call(Actor::Client(index), None);
     }
@@ -472,6 +503,11 @@ impl<F: NodeFormat> SimWorld<F> {
     /// A hash over all frames that left clients and all their events, with their times.
     pub fn trace(&self) -> u64 {
         self.oracle.trace()
+    }
+
+    /// What is seen twice is counted from now on, and does not end the run.
+    pub fn tolerate_repeats(&mut self) {
+        self.oracle.tolerant = true;
     }
 
     /// A message was sent by other means than [`SimWorld::send`]: it may arrive.

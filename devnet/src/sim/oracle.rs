@@ -78,12 +78,15 @@ impl Oracle {
         }
     }
 
-    /// A client is gone with everything it had not written down: nobody is told of what it had accepted, and it may see
-    /// again what it saw before.
+    /// A client is gone with everything it had not written down: nobody is told of what it had accepted.
     pub(super) fn stopped(&mut self, client: usize) {
         for message in self.messages.range_mut((client, 0)..=(client, u64::MAX)).map(|(_, message)| message) {
             message.end.get_or_insert(End::Abandoned);
         }
+    }
+
+    /// Nor what it saw, and may see that again.
+    pub(super) fn may_see_again(&mut self) {
         self.bodies.values_mut().for_each(|body| body.received = 0);
     }
 

@@ -1,6 +1,6 @@
 //! Time passes: the next happening, who it is for, and what follows from it.
 
-use mixlet::engine::{FetchError, FetchId, Incoming, LinkId, Outgoing, Request};
+use mixlet::engine::{FetchError, FetchId, Incoming, LinkId, Outgoing, Record, Request};
 use mixlet::exchange;
 use mixlet::sphinx::NodeFrame;
 use mixlet::time::{Duration, Instant};
@@ -14,12 +14,41 @@ use crate::record::{ConnectionId, NodeName};
 
 /// Something on its way.
 pub(super) enum Delivery {
-    ToGateway { gateway: usize, connection: ConnectionId, frame: Outgoing },
-    ToClient { client: usize, link: LinkId, frame: Outgoing },
-    Opened { client: usize, link: LinkId, gateway: usize },
-    Closed { client: usize, link: LinkId },
-    Packet { to: NodeName, frame: NodeFrame },
-    Fetched { client: usize, id: FetchId, path: String },
+    ToGateway {
+        gateway: usize,
+        connection: ConnectionId,
+        frame: Outgoing,
+    },
+    ToClient {
+        client: usize,
+        link: LinkId,
+        frame: Outgoing,
+    },
+    Opened {
+        client: usize,
+        link: LinkId,
+        gateway: usize,
+    },
+    Closed {
+        client: usize,
+        link: LinkId,
+    },
+    Packet {
+        to: NodeName,
+        frame: NodeFrame,
+    },
+    Fetched {
+        client: usize,
+        id: FetchId,
+        path: String,
+    },
+    /// A record, or its deletion, has reached the disk.
+    Written {
+        client: usize,
+        run: u32,
+        record: Record,
+        bytes: Option<Vec<u8>>,
+    },
 }
 
 impl Delivery {
@@ -29,7 +58,8 @@ impl Delivery {
             Self::ToClient { client, .. }
             | Self::Opened { client, .. }
             | Self::Closed { client, .. }
-            | Self::Fetched { client, .. } => Some(*client),
+            | Self::Fetched { client, .. }
+            | Self::Written { client, .. } => Some(*client),
             Self::ToGateway { .. } | Self::Packet { .. } => None,
         }
     }
@@ -161,6 +191,11 @@ impl<F: NodeFormat> SimWorld<F> {
             }
             Delivery::Packet { to: NodeName::Directory, .. } => {}
             Delivery::Fetched { client, id, path } => self.answer_fetch(client, id, &path),
+            Delivery::Written { client, run, record, bytes } => {
+                if self.clients[client].run == run {
+                    self.clients[client].write(record, bytes);
+                }
+            }
         }
     }
 
@@ -337,7 +372,7 @@ impl<F: NodeFormat> SimWorld<F> {
                 let delay = self.delay();
                 self.later(delay, Delivery::Fetched { client: index, id, path });
             }
-            Request::Forget { record } => _ = self.clients[index].store.remove(&record),
+            Request::Forget { record } => self.write_record(index, record, None),
             Request::OpenLink { link, url } => {
                 if self.keeping != Keeping::Counts {
                     self.clients[index].openings.push(self.now);
@@ -351,7 +386,18 @@ impl<F: NodeFormat> SimWorld<F> {
                 };
                 self.later(delay, delivery);
             }
-            Request::Save { record, bytes } => _ = self.clients[index].store.insert(record, bytes.to_vec()),
+            Request::Save { record, bytes } => self.write_record(index, record, Some(bytes.to_vec())),
         }
+    }
+
+    fn write_record(&mut self, index: usize, record: Record, bytes: Option<Vec<u8>>) {
+        if let Record::Page(..) = record {
+            self.clients[index].writes.push(self.now);
+        }
+        if self.write_time.is_zero() {
+            return self.clients[index].write(record, bytes);
+        }
+        let run = self.clients[index].run;
+        self.later(self.write_time, Delivery::Written { client: index, run, record, bytes });
     }
 }

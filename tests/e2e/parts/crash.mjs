@@ -1,10 +1,11 @@
 // The browser ends a worker in the middle of a message. Another one takes over, and between mixlet peers the message
-// arrives, once.
+// arrives, once. What was on disk is there for it also where nothing is sent again: half a bare message, and the keys of an
+// anonymous answer.
 
 import { Client } from '../lib/client.mjs';
 import { Devnet } from '../lib/devnet.mjs';
-import { expectEqual } from '../lib/report.mjs';
-import { until } from '../lib/time.mjs';
+import { expect, expectEqual } from '../lib/report.mjs';
+import { after, until } from '../lib/time.mjs';
 
 const ROUNDS = 10;
 /** A client whose worker dies again and again is closed; so it starts anew now and then. */
@@ -12,6 +13,8 @@ const ROUNDS_PER_CONNECT = 3;
 const LENGTH = 1_000_000;
 /** About a quarter of its fragments. */
 const SOME_PACKETS = 160;
+/** Longer than what waits to be written. */
+const QUIET_MS = 600;
 
 export async function crash(tests, name, { site, browser }) {
   const net = await Devnet.start(name);
@@ -27,6 +30,12 @@ export async function crash(tests, name, { site, browser }) {
     const [alice, bob] = await Promise.all([open('alice', 0), open('bob', 1)]);
     await kill(tests, 'the sender', { alice, bob }, alice, ({ out }) => out.real);
     await kill(tests, 'the receiver', { alice, bob }, bob, (stats) => stats.in.message);
+    for (const client of [alice, bob]) {
+      await client.close();
+      await client.connect();
+    }
+    await halfOfABareMessage(tests, { net, alice, bob });
+    await answerAfterwards(tests, { alice, bob });
   } finally {
     await profile.close();
     await net.stop();
@@ -53,4 +62,57 @@ async function kill({ test }, whose, { alice, bob }, victim, packets) {
     expectEqual(errors, [], 'errors');
     return `${states.filter((state) => state === 'reconnecting').length} workers were replaced so far`;
   });
+}
+
+/** Nobody sends again what was acknowledged, so it completes only with what the dead worker had written. */
+async function halfOfABareMessage({ test }, { net, alice, bob }) {
+  await test('the worker of the receiver of a bare 1 MB message dies in its middle: it is completed', async () => {
+    const arrived = async () => (await bob.stats()).in.message;
+    const start = await arrived();
+    const body = { seed: 77, length: LENGTH };
+    const sent = await alice.send(bob.address, body, { replies: 0, receipt: false });
+    await until(async () => (await arrived()) > start + SOME_PACKETS, 'a part of it has come');
+    // What is in a socket or came in the last quarter of a second is lost with a worker. So the sender's gateway stands still.
+    await net.gateway(0, 'pause');
+    let before = -1;
+    await until(async () => {
+      await after(QUIET_MS);
+      const now = await arrived();
+      const quiet = now === before;
+      before = now;
+      return quiet;
+    }, 'nothing more comes');
+    await replaceWorker(bob);
+    await net.gateway(0, 'resume');
+    await Promise.all([bob.receive(body), sent.settle()]);
+    const later = await arrived();
+    const packets = Math.ceil(LENGTH / 1_604);
+    expect(later < packets - SOME_PACKETS / 2, `${later} packets came to the second worker: all of them again?`);
+    return `${before - start} packets came to the worker that died, ${later} to the next`;
+  });
+}
+
+async function answerAfterwards({ test }, { alice, bob }) {
+  await test('an anonymous answer after the worker of the asker was replaced arrives', async () => {
+    const question = { text: 'a question before the end' };
+    const sent = await alice.send(bob.address, question, { replies: 10, receipt: false });
+    const message = await bob.receive(question);
+    await sent.settle();
+    await after(QUIET_MS);
+    await replaceWorker(alice);
+    const answer = { text: 'an answer after it' };
+    const answered = await bob.reply(message, answer);
+    await Promise.all([alice.receive(answer), answered.settle()]);
+  });
+}
+
+/** Ends a client's worker and waits until another one is connected. */
+async function replaceWorker(client) {
+  const losses = ({ states }) => states.filter((state) => state === 'reconnecting').length;
+  const before = losses(await client.state());
+  await client.page.call('killWorker', client.name);
+  await until(async () => {
+    const now = await client.state();
+    return losses(now) > before && now.state === 'ready';
+  }, 'another worker has taken over');
 }
