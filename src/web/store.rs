@@ -77,12 +77,12 @@ impl Store {
         };
         let keys = store.get_all_keys(Some(range()?), None).await?;
         let values = store.get_all(Some(range()?), None).await?;
+        let records: Vec<_> = keys.iter().map(|key| page_of(&key.as_string()?)).collect();
         let mut pages = Vec::new();
         // By names they come in another order.
         for wanted in Shelf::ALL {
-            for (key, value) in keys.iter().zip(&values) {
-                let record = key.as_string().and_then(|key| page_of(&key));
-                let Some(record @ Record::Page(shelf, _)) = record else { continue };
+            for (record, value) in records.iter().zip(&values) {
+                let Some(record @ Record::Page(shelf, _)) = *record else { continue };
                 if shelf == wanted {
                     pages.push((record, bytes(value).and_then(|sealed| self.unseal(record, &sealed)).ok()));
                 }

@@ -169,14 +169,18 @@ async fn ten_thousand_reply_keys_are_taken_up_in_a_moment() {
     let mut client: Client = Client::new(config, Identity::generate(&mut rng), None, Box::new(rng), clock.now());
     let store = open(&profile).await;
     let start = clock.now();
-    for (record, bytes) in store.load_pages().await.unwrap() {
+    let pages = store.load_pages().await.unwrap();
+    let read = clock.now().since(start);
+    for (record, bytes) in pages {
         client.restore(record, bytes.as_ref().map(|bytes| bytes.as_slice()), clock.now());
     }
     let took = clock.now().since(start);
     let keys = client.engine().bounds().into_iter().find(|bound| bound.name == "reply keys").unwrap();
     assert_eq!(keys.len, 10_000);
-    wasm_bindgen_test::console_log!("10,000 reply keys in {took:?}");
-    assert!(took < Duration::from_millis(100), "{took:?}");
+    wasm_bindgen_test::console_log!("10,000 reply keys in {took:?}, of it {read:?} for reading them");
+    // As it is shipped it takes a fraction of what it takes unoptimised on a busy machine.
+    let most = if cfg!(debug_assertions) { 500 } else { 100 };
+    assert!(took < Duration::from_millis(most), "{took:?}");
 }
 
 #[test]
