@@ -84,11 +84,12 @@ async function halfOfABareMessage({ test }, { net, alice, bob }) {
     }, 'nothing more comes');
     await replaceWorker(bob);
     await net.gateway(0, 'resume');
-    await Promise.all([bob.receive(body), sent.settle()]);
-    const later = await arrived();
+    const [{ retransmissions }] = await Promise.all([sent.settle(), bob.receive(body)]);
+    // While the gateway stood still some counted as lost and went again; how many depends on the machine.
+    const later = (await arrived()) - retransmissions;
     const packets = Math.ceil(LENGTH / 1_604);
     expect(later < packets - SOME_PACKETS / 2, `${later} packets came to the second worker: all of them again?`);
-    return `${before - start} packets came to the worker that died, ${later} to the next`;
+    return `${before - start} packets came to the worker that died, ${later} to the next, ${retransmissions} went again`;
   });
 }
 
