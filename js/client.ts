@@ -94,7 +94,7 @@ export class MixClient extends EventTarget {
     },
   );
   /** The senders that can be answered. */
-  readonly #replyable = new Recent(limits.watchedTags);
+  readonly #replyable = new Recent<string, true>(limits.watchedTags);
   #statsTimer: ReturnType<typeof setInterval> | undefined;
   #traffic: Readonly<TrafficSettings>;
   #state: ClientState = 'idle';
@@ -111,7 +111,7 @@ export class MixClient extends EventTarget {
   /** Opened when waiting for the next worker is over. */
   #hurry = new Gate();
   /** Ids of envelopes that were seen. */
-  readonly #seen = new Recent(limits.seenMessages);
+  readonly #seen = new Recent<string, true>(limits.seenMessages);
   readonly #page = new PageLife({
     onOnline: () => this.#session?.rpc.notify({ op: 'online' }),
     // The socket is closed now, so that the gateway keeps what comes.
@@ -688,7 +688,7 @@ export class MixClient extends EventTarget {
   #isNew(wire: Uint8Array): boolean {
     const id = wire.join();
     if (this.#seen.has(id)) return false;
-    this.#seen.add(id);
+    this.#seen.set(id, true);
     return true;
   }
 
@@ -697,7 +697,7 @@ export class MixClient extends EventTarget {
   }
 
   #setReplyable(tag: string, canReply: boolean): void {
-    if (canReply) this.#replyable.add(tag);
+    if (canReply) this.#replyable.set(tag, true);
     else this.#replyable.delete(tag);
   }
 

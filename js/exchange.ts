@@ -12,6 +12,7 @@ import {
   checkTimeout,
 } from './options.js';
 import type { ClientState, Sender, WorkerEvent } from './protocol.js';
+import { Recent } from './recent.js';
 import { Requests } from './requests.js';
 import type { Rpc } from './rpc.js';
 import { Serving } from './serving.js';
@@ -65,7 +66,7 @@ export class Exchange {
   readonly #requests: Requests;
   readonly #serving: Serving;
   readonly #streams = new Streams();
-  readonly #peers = new Map<string, PeerInfo>();
+  readonly #peers = new Recent<string, PeerInfo>(limits.watchedTags);
   #rpc: Rpc | null = null;
   /** Opened when there is a worker, or none any more. */
   #attached = new Gate();
@@ -208,11 +209,8 @@ export class Exchange {
 
   #heard({ tag, address, speaks, features }: Events<'peer'>): void {
     const peer = tag ?? address ?? '';
-    this.#peers.delete(peer);
     const names = FEATURES.filter((_, bit) => (features & (1 << bit)) !== 0);
     this.#peers.set(peer, { speaks, features: names, ...(speaks === 'mixlet' ? { version: 1 } : {}) });
-    const [oldest] = this.#peers.keys();
-    if (this.#peers.size > limits.watchedTags && oldest !== undefined) this.#peers.delete(oldest);
   }
 
   /** Throws `MixError`, or the abort's reason. */

@@ -1,7 +1,9 @@
+import { answering } from './answering.js';
 import { copyOf, owned, toBody } from './body.js';
 import { MixError, mixError } from './errors.js';
 import { limits } from './limits.js';
 import type { WorkerEvent } from './protocol.js';
+import { Recent } from './recent.js';
 import type { Rpc } from './rpc.js';
 import type { ReceivedMessage, RequestHandler } from './types.js';
 import { Gate } from './wait.js';
@@ -24,7 +26,7 @@ export class Serving {
   #life = new AbortController();
   #room = new Gate();
   /** What was asked, by the numbers of the requests, oldest first: an answer can be lost long after it was given. */
-  readonly #asked = new Map<number, { id: string; to: string }>();
+  readonly #asked = new Recent<number, { id: string; to: string }>(limits.answers);
 
   constructor(owner: ServingOwner) {
     this.#owner = owner;
@@ -78,8 +80,6 @@ export class Serving {
     if (!rpc) return;
     const message = this.#owner.received(event);
     this.#asked.set(event.request, { id: message.id, to: event.tag ?? event.address ?? '' });
-    const [oldest] = this.#asked.keys();
-    if (this.#asked.size > limits.answers && oldest !== undefined) this.#asked.delete(oldest);
     const { signal } = this.#life;
     let body: Uint8Array | undefined;
     try {
@@ -102,7 +102,7 @@ export class Serving {
       const large = body && body.byteLength > limits.copiedBytes ? body : null;
       const spare = large ? await copyOf(large) : body;
       try {
-        await rpc.request('respond', { request, body, options: usual }, large ? [large.buffer as ArrayBuffer] : []);
+        await rpc.request('respond', { request, body, options: answering }, large ? [large.buffer as ArrayBuffer] : []);
         return;
       } catch (error) {
         if (!(error instanceof MixError) || error.code !== 'queue-full') throw error;
@@ -124,14 +124,5 @@ async function bytesOf(data: Awaited<ReturnType<RequestHandler>>): Promise<Uint8
   const ours = owned(body);
   return ours instanceof Blob ? new Uint8Array(await ours.arrayBuffer()) : ours;
 }
-
-const usual = {
-  timeoutMs: null,
-  replies: 'auto',
-  reliable: true,
-  priority: 1,
-  receipt: false,
-  watched: false,
-} as const;
 
 const ignore = (): void => {};

@@ -1,3 +1,4 @@
+import { answering } from './answering.js';
 import { limits } from './limits.js';
 import type {
   Answer,
@@ -10,6 +11,7 @@ import type {
   WorkerEvent,
   WorkerMessage,
 } from './protocol.js';
+import { Recent } from './recent.js';
 
 /** One of the pages that share a connection. */
 export interface Seat {
@@ -52,10 +54,10 @@ export class Desk {
   readonly #serving = new Map<string, Seat[]>();
   readonly #accepting = new Map<string, Seat[]>();
   /** Who was given a request of somebody, and who has a stream that somebody opened. */
-  readonly #asked = new Map<number, { seat: Seat; answered: boolean }>();
+  readonly #asked = new Recent<number, { seat: Seat; answered: boolean }>(limits.askedTabs);
   readonly #incoming = new Map<number, Seat>();
   /** What is known of peers, oldest first, for pages that come later. */
-  readonly #peers = new Map<string, Event<'peer'>>();
+  readonly #peers = new Recent<string, Event<'peer'>>(limits.watchedTags);
   /** Messages that nobody listens for yet. */
   #kept: Event<'received'>[] = [];
   #keptBytes = 0;
@@ -97,7 +99,7 @@ export class Desk {
     for (const stream of seat.streams) this.#ask(seat, { id: 0, op: 'streamReset', stream, code: CLOSED, reason: '' });
     for (const [request, { seat: asked, answered }] of this.#asked) {
       if (asked === seat && !answered)
-        this.#ask(seat, { id: 0, op: 'respond', request, body: undefined, options: usual });
+        this.#ask(seat, { id: 0, op: 'respond', request, body: undefined, options: answering });
       if (asked === seat) this.#asked.delete(request);
     }
     for (const stream of seat.streams) this.#incoming.delete(stream);
@@ -216,15 +218,10 @@ export class Desk {
         this.#state = event;
         this.#tellAll(event);
         break;
-      case 'peer': {
-        const peer = event.tag ?? event.address ?? '';
-        this.#peers.delete(peer);
-        this.#peers.set(peer, event);
-        const [oldest] = this.#peers.keys();
-        if (this.#peers.size > limits.watchedTags && oldest !== undefined) this.#peers.delete(oldest);
+      case 'peer':
+        this.#peers.set(event.tag ?? event.address ?? '', event);
         this.#tellAll(event);
         break;
-      }
       case 'crashed':
         for (const seat of [...this.#seats.values()]) seat.post(seat.number === 0 ? event : { event: 'left' }, []);
         break;
@@ -252,7 +249,7 @@ export class Desk {
     if (id === null) return;
     seat.opening = null;
     if (this.#state) seat.post(this.#state, []);
-    if (seat.number !== 0) for (const peer of this.#peers.values()) seat.post(peer, []);
+    if (seat.number !== 0) for (const [, peer] of this.#peers) seat.post(peer, []);
     seat.post({ id, ok: { ...this.#opened, traffic: this.#traffic ?? undefined } }, []);
   }
 
@@ -369,8 +366,6 @@ export class Desk {
     const [seat] = this.#serving.get(event.service) ?? [];
     if (!seat) return;
     this.#asked.set(event.request, { seat, answered: false });
-    const [oldest] = this.#asked.keys();
-    if (this.#asked.size > limits.askedTabs && oldest !== undefined) this.#asked.delete(oldest);
     seat.post(event, transfer);
   }
 
@@ -452,16 +447,6 @@ const ENGINES = 2 ** 52;
 
 const out = (seat: Seat, number: number) => (number < 0 || number >= ENGINES ? number : number + seat.number * SPAN);
 const inner = (number: number) => (number < ENGINES ? number % SPAN : number);
-
-/** How it is told that nobody answers a request. */
-const usual = {
-  timeoutMs: null,
-  replies: 'auto',
-  reliable: true,
-  priority: 1,
-  receipt: false,
-  watched: false,
-} as const;
 
 /** How a stream ends whose page has gone; see `docs/PROTOCOL.md`. */
 const CLOSED = 4;
