@@ -190,6 +190,10 @@ const calls = {
     return { state: client.state, address: client.address, states, undelivered, errors, overflow };
   },
 
+  setTraffic(name, privacy) {
+    return known.get(name).client.traffic.set(privacy);
+  },
+
   /** Ends the worker as a browser does that needs its memory: without a word. */
   killWorker(name) {
     known.get(name).workers.at(-1).terminate();

@@ -12,6 +12,8 @@ const ROUNDS = 10;
 const LARGE = { seed: 99, length: 1_000_000 };
 const SMALL_COUNT = 200;
 const SMALL_LENGTH = 1_000;
+const BARE_ROUNDS = 3;
+const LAST = { seed: 7, length: 100 };
 const ALL_MS = 120_000;
 const RECEIPTED = { receipt: true, timeoutMs: 600_000 };
 
@@ -27,6 +29,7 @@ export async function durable(tests, name, { site, browser }) {
     const alice = await Client.connect(profile, site.url, 'alice', options(0));
     await reload(tests, { alice, profile, site, options });
     await kills(tests, { alice, site, options });
+    await bare(tests, { alice, site, options });
   } finally {
     await profile.close();
     await net.stop();
@@ -77,24 +80,29 @@ async function kills({ test }, { alice, site, options }) {
   });
 }
 
-async function killed(round, { alice, site, options }) {
+/** A browser of its own with a client that takes messages; `start` begins it, also again. */
+async function mortal(site, options) {
   const browser = await MortalChromium.launch();
+  const start = async () => {
+    const page = await browser.open(site.url);
+    const client = new Client(page, 'bob', { ...options, inbox: 'durable' });
+    await client.connect();
+    void page.call('take', 'bob').catch(() => {});
+    return { page, client, taken: () => page.call('taken', 'bob') };
+  };
+  return { browser, start };
+}
+
+async function killed(round, { alice, site, options }) {
+  const { browser, start } = await mortal(site, options(1));
   try {
-    const name = `bob ${round}`;
-    const start = async () => {
-      const page = await browser.open(site.url);
-      const client = new Client(page, name, { ...options(1), profile: 'bob', inbox: 'durable' });
-      await client.connect();
-      void page.call('take', name).catch(() => {});
-      return { page, client };
-    };
     const begun = performance.now();
-    const { page, client } = await start();
+    const { client, taken: takenBefore } = await start();
     const large = await alice.send(client.address, LARGE, RECEIPTED);
     const first = await alice.page.call('sendMany', 'alice', client.address, SMALL_COUNT, SMALL_LENGTH, RECEIPTED);
     // Another moment in each round.
     const enough = 1 + Math.floor((round * SMALL_COUNT) / ROUNDS);
-    await until(async () => (await page.call('taken', name)).length >= enough, `${enough} are taken`, ALL_MS);
+    await until(async () => (await takenBefore()).length >= enough, `${enough} are taken`, ALL_MS);
     await browser.kill();
     await browser.start();
     const next = await start();
@@ -102,8 +110,8 @@ async function killed(round, { alice, site, options }) {
     await large.settle('received');
     await alice.page.call('settleMany', 'alice', first, SMALL_COUNT, 'received');
     const all = SMALL_COUNT + 1;
-    await until(async () => (await next.page.call('taken', name)).length >= all, 'all are taken', ALL_MS);
-    const taken = await next.page.call('taken', name);
+    await until(async () => (await next.taken()).length >= all, 'all are taken', ALL_MS);
+    const taken = await next.taken();
     const small = Array.from({ length: SMALL_COUNT }, (_, number) => ({ number, length: SMALL_LENGTH }));
     await expectOnce(taken, [LARGE, ...small]);
     // Only what was taken and not yet deleted from the store when the browser ended.
@@ -117,6 +125,41 @@ async function killed(round, { alice, site, options }) {
   } finally {
     await browser.close();
   }
+}
+
+/** What a plain client sends comes with no receipt, so nobody sends again what was lost with the browser. */
+async function bare({ test }, { alice, site, options }) {
+  await test(`the browser of the recipient killed in the middle of ${SMALL_COUNT} bare messages at the usual pace`, async () => {
+    const lost = [];
+    await alice.page.call('setTraffic', 'alice', 'balanced');
+    for (let round = 0; round < BARE_ROUNDS; round += 1) {
+      const { browser, start } = await mortal(site, options(1));
+      try {
+        const { client, taken } = await start();
+        const plain = { replies: 0 };
+        const first = await alice.page.call('sendMany', 'alice', client.address, SMALL_COUNT, SMALL_LENGTH, plain);
+        const enough = Math.floor(((round + 1) * SMALL_COUNT) / (BARE_ROUNDS + 1));
+        await until(async () => (await taken()).length >= enough, `${enough} are taken`, ALL_MS);
+        await browser.kill();
+        await browser.start();
+        const next = await start();
+        const { delivered } = await alice.page.call('settleMany', 'alice', first, SMALL_COUNT);
+        expectEqual(delivered, SMALL_COUNT, 'delivered to the gateway');
+        // Whatever the gateway kept has come when something sent afterwards has.
+        await alice.send(client.address, LAST, plain);
+        const last = await digestOf(bytes(LAST));
+        const has = (all) => all.some(({ digest }) => digest === last);
+        await until(async () => has(await next.taken()), 'the last message is taken', ALL_MS);
+        const digests = (await next.taken()).map(({ digest }) => digest);
+        expectEqual(new Set(digests).size, digests.length, 'messages under one id each');
+        lost.push(SMALL_COUNT + 1 - digests.length);
+      } finally {
+        await browser.close();
+      }
+    }
+    expect(Math.max(...lost) < SMALL_COUNT / 4, `${lost} were lost`);
+    return `lost of ${SMALL_COUNT} in each round: ${lost.join(', ')}`;
+  });
 }
 
 /** Exactly these bodies were taken, each under one id. */
