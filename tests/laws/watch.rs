@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use mixlet::engine::{
     Code, Config, ConfigError, Engine, Event, FetchError, FetchId, Frame, Incoming, LinkId, MessageId, Outgoing,
-    PacketFormat, Recipient, Record, Request, SendError, SendOptions, State, Traffic,
+    PacketFormat, Plan, Recipient, Record, Request, SendError, SendOptions, State, Traffic,
 };
 use mixlet::identity::{Identity, Registration};
 use mixlet::limits;
@@ -294,6 +294,11 @@ impl<P: PacketFormat> Watched<P> {
             }
             Event::GatewayWanted => assert!(self.connecting && self.engine.address().is_none()),
             Event::Moved { .. } | Event::MoveFailed { .. } => panic!("nobody wanted to move"),
+            Event::Planned { id, plan } => {
+                assert_eq!(self.open.get(id), Some(&false), "cut after it was sent, or never accepted");
+                assert!(Plan::parse(plan).is_some_and(|plan| plan.body().is_some()));
+                self.engine.kept(*id, self.now);
+            }
             Event::Packets { .. } => panic!("nobody asked for it"),
             Event::Surbs { .. } => {}
             Event::Topology => assert!(self.engine.topology().is_some()),
