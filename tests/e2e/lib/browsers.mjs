@@ -109,6 +109,18 @@ export class MortalChromium {
     await until(async () => (await this.#processes()).length === 0, 'the browser is gone', 10_000);
   }
 
+  /** Which of these needles, as bytes, are in the files of the profile. */
+  async findOnDisk(needles) {
+    const names = await readdir(this.#folder, { recursive: true, withFileTypes: true });
+    const files = names.filter((entry) => entry.isFile()).map((entry) => join(entry.parentPath, entry.name));
+    const found = new Set();
+    for (const file of files) {
+      const bytes = await readFile(file);
+      for (const needle of needles) if (bytes.includes(needle)) found.add(needle.toString('hex'));
+    }
+    return found;
+  }
+
   async close() {
     await this.#context.close();
     await rm(this.#folder, { recursive: true, force: true, maxRetries: 5, retryDelay: 100 });

@@ -180,9 +180,34 @@ const calls = {
     }
   },
 
+  /** What an application writes in the clear. */
+  async note(name, text) {
+    await (await openNotes(name)).change('note', () => ({ text }));
+  },
+
   /** What was taken so far, over all visits: `{ id, digest, length, times }` each. */
   async taken(name) {
     return (await openNotes(name)).all();
+  },
+
+  /** Which of these needles, in hexadecimal digits, are in any record of any database of this origin. */
+  async findStored(needles) {
+    const found = new Set();
+    let records = 0;
+    for (const { name } of await indexedDB.databases()) {
+      const database = await done(indexedDB.open(name));
+      for (const store of database.objectStoreNames) {
+        const objects = database.transaction(store).objectStore(store);
+        const [keys, values] = await Promise.all([done(objects.getAllKeys()), done(objects.getAll())]);
+        for (const value of [...keys, ...values]) {
+          records += 1;
+          const hex = hexOf(value);
+          for (const needle of needles) if (hex.includes(needle)) found.add(`${name}/${store}: ${needle}`);
+        }
+      }
+      database.close();
+    }
+    return { found: [...found], records };
   },
 
   state(name) {
@@ -238,13 +263,21 @@ function make(name, { workerUrl, wasmFrom, ...options }) {
   return entry;
 }
 
+const done = (request) =>
+  new Promise((resolve, reject) => {
+    request.onsuccess = () => resolve(request.result);
+    request.onerror = () => reject(request.error);
+  });
+
+/** The bytes of a stored value; of anything but bytes what it looks like as text. */
+function hexOf(value) {
+  const text = typeof value === 'string' ? value : JSON.stringify(value);
+  const bytes = ArrayBuffer.isView(value) ? new Uint8Array(value.buffer) : new TextEncoder().encode(text);
+  return Array.from(bytes, (byte) => byte.toString(16).padStart(2, '0')).join('');
+}
+
 /** Where an application notes what it has taken. */
 async function openNotes(name) {
-  const done = (request) =>
-    new Promise((resolve, reject) => {
-      request.onsuccess = () => resolve(request.result);
-      request.onerror = () => reject(request.error);
-    });
   const opening = indexedDB.open(`notes of ${name}`, 1);
   opening.onupgradeneeded = () => opening.result.createObjectStore('taken');
   const database = await done(opening);

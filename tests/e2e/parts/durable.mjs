@@ -28,6 +28,7 @@ export async function durable(tests, name, { site, browser }) {
   try {
     const alice = await Client.connect(profile, site.url, 'alice', options(0));
     await reload(tests, { alice, profile, site, options });
+    await dump(tests, { alice, site, options });
     await kills(tests, { alice, site, options });
     await bare(tests, { alice, site, options });
   } finally {
@@ -65,6 +66,59 @@ async function reload({ test }, { alice, profile, site, options }) {
     expectEqual(Math.max(...taken.map(({ times }) => times)), 1, 'times a message was given');
     await page.close();
   });
+}
+
+async function dump({ test }, { alice, site, options }) {
+  await test('neither the database nor the files of the browser show a message or an address', async () => {
+    const browser = await MortalChromium.launch();
+    try {
+      const page = await browser.open(site.url);
+      const bob = new Client(page, 'bob', { ...options(1), inbox: 'durable' });
+      await bob.connect();
+      // One that waits to be taken, one of which a part has come, keys and reply blocks of both sides.
+      const text = 'A sentence that nobody else has any business with, long enough to be found.';
+      const sent = await alice.send(bob.address, { text }, RECEIPTED);
+      await sent.settle('received');
+      const answerable = await bob.send(alice.address, { text: `${text} And an answer.` }, { replies: 20 });
+      await answerable.settle();
+      const large = await alice.send(bob.address, LARGE, RECEIPTED);
+      const before = (await bob.stats()).in.message;
+      await until(async () => (await bob.stats()).in.message > before + 150, 'a part of 1 MB is there');
+      const control = 'What the application itself writes is found.';
+      await page.call('note', 'bob', control);
+      const secrets = [
+        ...[text.slice(0, 40), alice.address, bytesOf(LARGE.seed, 64)].map((piece) => Buffer.from(piece)),
+        ...alice.address.split(/[.@]/).map((part) => Buffer.from(part)),
+        ...alice.address.split(/[.@]/).map(base58),
+      ];
+      const needles = [...secrets, Buffer.from(control)];
+      const stored = await page.call(
+        'findStored',
+        needles.map((needle) => needle.toString('hex')),
+      );
+      expect(stored.records > 10, `only ${stored.records} records`);
+      expectEqual(stored.found, [`notes of bob/taken: ${Buffer.from(control).toString('hex')}`], 'found in databases');
+      await browser.kill();
+      const onDisk = await browser.findOnDisk(needles);
+      expectEqual([...onDisk], [Buffer.from(control).toString('hex')], 'found in files');
+      await browser.start();
+      const next = await browser.open(site.url);
+      const again = new Client(next, 'bob', { ...options(1), inbox: 'durable' });
+      await again.connect();
+      await large.settle('received');
+      return `${stored.records} records`;
+    } finally {
+      await browser.close();
+    }
+  });
+}
+
+/** The bytes that a part of an address stands for. */
+function base58(text) {
+  const digits = '123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz';
+  let number = 0n;
+  for (const digit of text) number = number * 58n + BigInt(digits.indexOf(digit));
+  return Buffer.from(number.toString(16).padStart(64, '0'), 'hex');
 }
 
 async function kills({ test }, { alice, site, options }) {
