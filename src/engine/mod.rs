@@ -290,8 +290,8 @@ impl<P: PacketFormat> Engine<P> {
         Ok(())
     }
 
-    /// Goes on with a message that an earlier client has cut. `is_acked`: which of its fragments were acknowledged. Its
-    /// recipient sees it once, as it comes under the same set ids. That it is cut is not told again.
+    /// Goes on with a message that an earlier client has cut. Its recipient sees it once, as it comes under the same set
+    /// ids. That it is cut is not told again.
     ///
     /// # Errors
     /// As [`Self::send`]; [`SendError::DuplicateId`] also where an unfinished message has one of its sets.
@@ -300,7 +300,6 @@ impl<P: PacketFormat> Engine<P> {
         id: MessageId,
         to: &Recipient,
         plan: Plan,
-        is_acked: impl Fn(usize) -> bool,
         options: &SendOptions,
         now: Instant,
     ) -> Result<(), SendError> {
@@ -308,7 +307,7 @@ impl<P: PacketFormat> Engine<P> {
         if self.closing.is_some() || self.state == State::Closed {
             return Err(SendError::Closed);
         }
-        let fragments = plan.into_fragments();
+        let (fragments, acked) = plan.into_parts();
         if self.outbound.key_of(id).is_some() || self.outbound.has_any_set(fragments.set_ids()) {
             return Err(SendError::DuplicateId);
         }
@@ -331,7 +330,7 @@ impl<P: PacketFormat> Engine<P> {
         }
         let stage = Stage::Split(fragments);
         let key = self.outbound.insert(NewMessage::users(id, target, kind, stage, options, deadline));
-        if self.outbound.resumed(key, is_acked, now) {
+        if self.outbound.resumed(key, &acked, now) {
             self.delivered(key, Duration::ZERO);
         }
         Ok(())

@@ -159,8 +159,9 @@ impl Outbound {
 
     /// A message that an earlier client has begun goes on: what is acknowledged does not leave again, and acks count that
     /// its packets bring. Whether every fragment is acknowledged.
-    pub(super) fn resumed(&mut self, key: MessageKey, is_acked: impl Fn(usize) -> bool, now: Instant) -> bool {
+    pub(super) fn resumed(&mut self, key: MessageKey, acked: &[u8], now: Instant) -> bool {
         let Some(message) = self.messages.get_mut(&key) else { return false };
+        let is_acked = |index: usize| acked.get(index / 8).is_some_and(|bits| bits & (1 << (index % 8)) != 0);
         let before = message.unsent();
         message.resumed = true;
         message.last_left = now;

@@ -13,6 +13,8 @@ pub const PLAN_VERSION: u8 = 1;
 /// `version u8 ‖ count u16 ‖ set ids, u32 each ‖ the message`, numbers big endian.
 pub struct Plan {
     fragments: Fragments,
+    /// One bit for each fragment, the first the lowest of the first byte; those not there are not set.
+    acked: Vec<u8>,
 }
 
 impl Plan {
@@ -38,7 +40,7 @@ impl Plan {
         let ids: Option<Vec<_>> =
             ids.as_chunks::<SET_ID_LEN>().0.iter().map(|id| SetId::new(u32::from_be_bytes(*id))).collect();
         let fragments = Fragments::with_set_ids(message.to_vec(), super::forge::SIZE, ids?).ok()?;
-        Some(Self { fragments })
+        Some(Self { fragments, acked: Vec::new() })
     }
 
     /// The user's bytes in it. `None`: there are none, so no user has sent it.
@@ -51,13 +53,19 @@ impl Plan {
         }
     }
 
+    /// Which of its fragments were acknowledged, one bit for each, the first the lowest of the first byte.
+    #[must_use]
+    pub fn with_acked(self, acked: Vec<u8>) -> Self {
+        Self { acked, ..self }
+    }
+
     /// The number of fragments.
     pub fn count(&self) -> usize {
         self.fragments.count()
     }
 
-    pub(super) fn into_fragments(self) -> Fragments {
-        self.fragments
+    pub(super) fn into_parts(self) -> (Fragments, Vec<u8>) {
+        (self.fragments, self.acked)
     }
 }
 
@@ -85,7 +93,7 @@ mod tests {
         let fragments = cut(&body, &[7, 9, 8]);
         let plan = Plan::parse(&Plan::write(&fragments)).unwrap();
         assert_eq!(plan.body().unwrap(), body);
-        let again = plan.into_fragments();
+        let again = plan.into_parts().0;
         assert_eq!(again.count(), fragments.count());
         assert!((0..fragments.count()).all(|index| again.fragment(index) == fragments.fragment(index)));
     }

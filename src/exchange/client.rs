@@ -159,7 +159,6 @@ impl<P: PacketFormat> Client<P> {
         id: MessageId,
         to: &Recipient,
         plan: Plan,
-        is_acked: impl Fn(usize) -> bool,
         options: &SendOptions,
         now: Instant,
     ) -> Result<bool, SendError> {
@@ -176,7 +175,7 @@ impl<P: PacketFormat> Client<P> {
             self.wants_room = true;
             return Err(SendError::QueueFull);
         }
-        self.engine.resume(id, to, plan, is_acked, options, now)?;
+        self.engine.resume(id, to, plan, options, now)?;
         if let Some(envelope_id) = envelope_id {
             let promised = Promised { id: envelope_id, to: to.clone(), bytes: body, options: *options };
             self.receipts.expect(id, promised, now);

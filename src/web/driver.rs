@@ -335,7 +335,7 @@ impl Driver {
         let now = self.clock.now();
         let plan = if *begun { Plan::parse(body) } else { None };
         let sent = match plan {
-            Some(plan) => self.client.resume(*message, to, plan, |_| false, &sending.options, now),
+            Some(plan) => self.client.resume(*message, to, plan, &sending.options, now),
             None if *begun => return self.refuse_plan(id),
             None => self.client.send(*message, to, body, sending, now),
         };

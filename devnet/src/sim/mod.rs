@@ -444,14 +444,14 @@ impl<F: NodeFormat> SimWorld<F> {
         index: usize,
         id: u64,
         to: &Recipient,
-        is_acked: impl Fn(usize) -> bool,
+        acked: &[u8],
         options: &SendOptions,
     ) -> Result<bool, SendError> {
         let now = self.now;
         let client = &mut self.clients[index];
-        let plan = Plan::parse(&client.plans[&id]).expect("a plan");
+        let plan = Plan::parse(&client.plans[&id]).expect("a plan").with_acked(acked.to_vec());
         let inside = client.inside.as_mut().expect("a running client");
-        let result = inside.resume(MessageId(id), to, plan, is_acked, options, now);
+        let result = inside.resume(MessageId(id), to, plan, options, now);
         if result.is_ok() {
             self.oracle.resumed(index, id);
         }
