@@ -20,9 +20,11 @@ import {
 } from './options.js';
 import type { CheckedOptions } from './options.js';
 import { Network, gatewayInfo, topologyInfo } from './network.js';
+import { PersistedMessages } from './outbox.js';
 import { Outgoing } from './outgoing.js';
 import { PageLife } from './page-life.js';
 import { privacyReport } from './privacy.js';
+import { OUTBOX_MESSAGES } from './protocol.js';
 import type { ClientState, GatewayData, TrafficSettings, WorkerEvent } from './protocol.js';
 import { Session, openOptions, wasmSource } from './session.js';
 import { statsStream } from './stats.js';
@@ -40,6 +42,7 @@ import type {
   MixStats,
   MixStream,
   NetworkView,
+  Outbox,
   PeerInfo,
   PrivacyReport,
   ProbeOptions,
@@ -74,6 +77,18 @@ export class MixClient extends EventTarget {
   readonly network: NetworkView = new Network(() => this.#connected().rpc);
   readonly #options: CheckedOptions;
   readonly #outgoing = new Outgoing({
+    onUndelivered: (undelivered, to) => this.#onUndelivered(undelivered, to),
+    onRetransmit: (retransmit) => this.#emit('retransmit', retransmit),
+  });
+  /** Messages sent with `persist` that have not arrived, also those of earlier runs. */
+  readonly outbox: Outbox = Object.freeze({
+    list: (options?: CallOptions) => this.#persisted.list(options),
+    find: (id: string, options?: CallOptions) => this.#persisted.find(id, options),
+    cancel: (id: string, reason?: unknown) => this.#persisted.cancel(id, reason),
+  });
+  readonly #persisted = new PersistedMessages({
+    rpc: () => this.#connected().rpc,
+    bounds: (name, options) => checkCall(name, options, limits.outboxTimeoutMs),
     onUndelivered: (undelivered, to) => this.#onUndelivered(undelivered, to),
     onRetransmit: (retransmit) => this.#emit('retransmit', retransmit),
   });
@@ -229,6 +244,9 @@ export class MixClient extends EventTarget {
     if (typeof options !== 'object' || options === null) throw new TypeError('send(): the options must be an object');
     if (options.signal !== undefined && !(options.signal instanceof AbortSignal)) {
       throw new TypeError('send(): signal must be an AbortSignal');
+    }
+    if (options.persist === true && this.#options.storage !== 'indexeddb') {
+      throw new TypeError("send(): persist needs a store; make the client with storage: 'indexeddb'");
     }
     return this.#send(to, body, options);
   }
@@ -435,6 +453,7 @@ export class MixClient extends EventTarget {
     const wanted = this.#listeners.has('retransmit') || this.#listeners.has('surbs');
     if (wanted || (this.#options.tabs === 'share' && this.#incoming.isHeard)) this.#tellListening();
     this.#timeStats();
+    this.#persisted.attach(session.rpc);
     this.#outgoing.attach(session.rpc);
     this.#exchange.attach(session.rpc);
     this.#incoming.attach(session.rpc);
@@ -485,6 +504,7 @@ export class MixClient extends EventTarget {
   /** Messages fail with the first, requests and streams with the second. */
   #failAll(undelivered: unknown, reason: unknown): void {
     this.#outgoing.failAll(undelivered);
+    this.#persisted.failAll(undelivered);
     this.#exchange.failAll(reason);
   }
 
@@ -514,6 +534,7 @@ export class MixClient extends EventTarget {
     session.end(error);
     this.#leave(session);
     this.#outgoing.detach(error);
+    this.#persisted.detach();
     this.#exchange.detach(error);
     this.#setState('reconnecting', error);
     void this.#revive();
@@ -565,13 +586,14 @@ export class MixClient extends EventTarget {
 
   #send(to: string, body: Uint8Array | Blob | 'too-large', options: SendOptions): SentMessage {
     const refuse = (error: unknown) => this.#outgoing.refuse(to, error);
-    if (this.#state === 'idle') return refuse(mixError('not-connected'));
+    if (this.#state === 'idle') return refuse(mixError('not-connected', options.persist ? persistAdvice : undefined));
     if (this.#state === 'closed') return refuse(mixError('closed'));
     if (options.signal?.aborted) return refuse(options.signal.reason);
     if (!isAddress(to) && !isReplyTag(to)) return refuse(mixError('address-invalid'));
     if (body === 'too-large') return refuse(mixError('too-large'));
     try {
-      return this.#outgoing.accept(to, body, this.#settings(to, options), options.signal);
+      const sender = options.persist ? this.#persisted : this.#outgoing;
+      return sender.send(to, body, this.#settings(to, options), options.signal);
     } catch (error) {
       return refuse(error);
     }
@@ -606,7 +628,7 @@ export class MixClient extends EventTarget {
       case 'undelivered':
       case 'receipted':
       case 'notReceipted':
-        this.#outgoing.handle(event);
+        (event.message >= OUTBOX_MESSAGES ? this.#persisted : this.#outgoing).handle(event);
         break;
       case 'received':
         this.#incoming.handle(event);
@@ -750,6 +772,8 @@ function checkSupport(options: CheckedOptions): void {
   throw mixError('unsupported-runtime', text, { phase: 'engine' });
 }
 
+const persistAdvice =
+  'Call connect() first: a message can only be stored while the client is connected or connecting. It survives everything after that.';
 const noTagAdvice = 'This message came without reply blocks, so it cannot be answered. Its sender has to attach some.';
 
 const pageHideAdvice =

@@ -21,6 +21,8 @@ export const limits = /* @__PURE__ */ Object.freeze({
   seenMessages: 8_192,
   /** Messages of the page that wait for the engine to be started; beyond it they are refused. */
   heldMessages: 1_024,
+  /** How long a message with `persist` is tried, by the wall clock. */
+  persistMs: 24 * 3_600_000,
   /** Messages the worker was given and has not yet answered for; the next waits, so that the worker stays responsive. */
   unansweredMessages: 1024,
   /** Reply blocks (SURBs) one message may carry. */
@@ -72,6 +74,7 @@ export const limits = /* @__PURE__ */ Object.freeze({
   measurementMs: 5_000,
   /** A worker that does not answer `close` is stopped so long after the deadline it was given. */
   closeGraceMs: 1_000,
+  outboxTimeoutMs: 5_000,
   /** How long the address of an inlined worker's script is kept. */
   workerUrlMs: 60_000,
   /** A profile's lock may linger for so long after its page was reloaded. */

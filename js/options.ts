@@ -106,10 +106,12 @@ export function checkClientOptions(options: MixClientOptions): CheckedOptions {
 
 /** Throws `MixError` `config-invalid`. */
 export function checkSendOptions(options: SendOptions): Omit<SendSettings, 'watched'> {
-  checkKeys('send', options, ['signal', 'timeoutMs', 'priority', 'replies', 'reliable', 'receipt']);
-  const { timeoutMs, priority, replies = 'auto', reliable = true, receipt } = options;
+  checkKeys('send', options, ['signal', 'timeoutMs', 'priority', 'replies', 'reliable', 'receipt', 'persist']);
+  const { timeoutMs, priority, replies = 'auto', reliable = true, receipt, persist = false } = options;
   if (replies !== 'auto') checkNumber('replies', replies, 0, limits.repliesPerMessage, true);
   checkBoolean('reliable', reliable);
+  checkBoolean('persist', persist);
+  if (persist && !reliable) throw invalid('what is to arrive in any case (persist) cannot be unreliable');
   if (receipt !== undefined) checkBoolean('receipt', receipt);
   return {
     timeoutMs: timeoutMs === undefined ? null : checkNumber('timeoutMs', timeoutMs, 0, Number.MAX_SAFE_INTEGER),

@@ -79,7 +79,7 @@ export class Outgoing {
     return handle;
   }
 
-  accept(
+  send(
     to: string,
     body: Uint8Array | Blob,
     settings: Omit<SendSettings, 'watched'>,

@@ -154,6 +154,31 @@ export interface SendRequest {
   begun?: boolean;
   options: SendSettings;
 }
+/**
+ * Sends a message that is in the store before this is answered, and goes on after any end of the worker. Its events name
+ * it by the number it is answered with, the same in every run and for every page.
+ */
+export interface PersistRequest {
+  id: number;
+  op: 'persist';
+  /** Means nothing here. */
+  message: 0;
+  /** What it is called in every run: 16 bytes. */
+  key: Uint8Array;
+  /** When it is given up, in seconds since 1970; 0: never. */
+  expiresAt: number;
+  to: string;
+  /** The id of its envelope, if it gets one: 16 bytes. */
+  wire: Uint8Array;
+  /** Its buffer is transferred. */
+  body: Uint8Array;
+  options: SendSettings;
+}
+/** The messages that are in the store and have not arrived. */
+export interface OutboxRequest {
+  id: number;
+  op: 'outbox';
+}
 /** Drops what was not sealed yet. An unknown or finished message is fine. No event about the message follows. */
 export interface CancelRequest {
   id: number;
@@ -320,6 +345,8 @@ export interface ListenNotice {
 export type Request =
   | OpenRequest
   | SendRequest
+  | PersistRequest
+  | OutboxRequest
   | CancelRequest
   | StatsRequest
   | TrafficRequest
@@ -391,6 +418,8 @@ export interface Answers {
    * error answer no event about the message follows.
    */
   send: { receipt: boolean };
+  persist: { message: number };
+  outbox: OutboxData[];
   cancel: object;
   request: object;
   probe: object;
@@ -418,6 +447,24 @@ export interface Answers {
    */
   close: { shared?: boolean };
 }
+
+/** A message of the outbox. Times in seconds since 1970, `expiresAt` 0: never. */
+export interface OutboxData {
+  message: number;
+  /** Its key, in hexadecimal digits. */
+  id: string;
+  to: string;
+  bytes: number;
+  createdAt: number;
+  expiresAt: number;
+  acked: number;
+  /** 0: it is not cut yet. */
+  total: number;
+  state: 'writing' | 'queued' | 'sending' | 'delivered';
+}
+
+/** Messages of the outbox have numbers from here on; those that pages choose are smaller. */
+export const OUTBOX_MESSAGES = 2 ** 52;
 
 export interface Opened {
   address: string;
@@ -480,8 +527,8 @@ export type WorkerEvent =
   | { event: 'progress'; phase: Phase; fraction: number; detail?: string | undefined }
   /** Every fragment was written to the link at least once. */
   | { event: 'sent'; message: number }
-  /** Every fragment was acknowledged by the recipient's gateway. */
-  | { event: 'delivered'; message: number; roundTripMs: number; retransmissions: number }
+  /** Every fragment was acknowledged by the recipient's gateway. `receipt`: one is still to come. */
+  | { event: 'delivered'; message: number; roundTripMs: number; retransmissions: number; receipt?: boolean }
   | { event: 'undelivered'; message: number; error: WireError; acked: number; total: number; retransmissions?: number }
   /** How far a message has come, at most ten times a second. */
   | { event: 'fragments'; message: number; sent: number; acked: number; total: number; retransmissions: number }

@@ -338,6 +338,8 @@ export class Desk {
 
   /** What is told of a message or request goes to who sent it. */
   #about(event: Extract<WorkerEvent, { message: number }>, transfer: ArrayBuffer[]): void {
+    // Messages of the outbox belong to no page: whoever has a handle knows them.
+    if (event.message >= ENGINES) this.#tellAll(event);
     const seat = this.#seatOf(event.message);
     if (!seat) return;
     const message = inner(event.message);

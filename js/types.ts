@@ -207,6 +207,37 @@ export interface SendOptions {
    * clients would show their user the envelope. Default: where the recipient is known to speak mixlet.
    */
   receipt?: boolean | undefined;
+  /**
+   * The message is in the store before `queued` resolves, and goes on after reloads, crashes and `close`, until it has
+   * arrived: see `client.outbox`. `timeoutMs` is wall time then, by default 24 hours. Needs `storage: 'indexeddb'`.
+   */
+  persist?: boolean | undefined;
+}
+
+/** A message that is in the store and has not arrived. */
+export interface OutboxEntry {
+  /** That of its `SentMessage`, the same after a reload. */
+  id: string;
+  to: MixAddress | ReplyTag;
+  bytes: number;
+  createdAt: Date;
+  /** `null`: it is never given up. */
+  expiresAt: Date | null;
+  fragmentsAcked: number;
+  /** 0 before the message is cut into fragments, which is when its turn comes. */
+  fragmentsTotal: number;
+  /** `delivered`: its receipt is still to come. */
+  state: 'queued' | 'sending' | 'delivered';
+}
+
+/** The messages of this profile that were sent with `persist` and have not arrived, of all tabs and of runs before. */
+export interface Outbox {
+  /** Rejects `not-connected` before `connect`, `closed` after `close`. */
+  list(options?: CallOptions): Promise<OutboxEntry[]>;
+  /** The handle of one, also after a reload; `null`: there is none. Rejects as `list` does. */
+  find(id: string, options?: CallOptions): Promise<SentMessage | null>;
+  /** Forgets one. What is still open of its handle rejects with `reason`, by default an `AbortError`. Rejects as `list` does. */
+  cancel(id: string, reason?: unknown): Promise<void>;
 }
 
 /** How a request is asked. It sees to reply blocks and acks of its own, so that there is neither `replies` nor `receipt`. */

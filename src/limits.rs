@@ -32,8 +32,8 @@ pub const FINISHED_SET_AGE_MAX: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// Bytes the browser may hold for the link; above it frames stay in the engine.
 pub const SOCKET_BUFFER_LEN_MAX: u32 = 64 << 10;
-/// A sealed record of the store; a longer one counts as damaged. The longest is a topology.
-pub const RECORD_LEN_MAX: u32 = 1 << 20;
+/// A sealed record of the store; a longer one counts as damaged. The longest is a message of the inbox or the outbox.
+pub const RECORD_LEN_MAX: u32 = (33 << 20) + (64 << 10);
 /// Requests of the page not looked at yet; more are answered `queue-full`.
 pub const COMMANDS_COUNT_MAX: usize = 4_096;
 /// Sends waiting for room in the engine's queue; more are answered `queue-full`.
@@ -339,6 +339,10 @@ pub const PAGES_FINISHED_LEN_MAX: usize = 2 << 20;
 pub const PAGES_SEEN_LEN_MAX: usize = 2 << 20;
 /// Bytes in the store for fragments of half-received messages; further ones are not kept.
 pub const PAGES_UNFINISHED_LEN_MAX: usize = 16 << 20;
+/// Messages of ours in the store that have not arrived; further ones are refused as `queue-full`.
+pub const OUTBOX_COUNT_MAX: usize = 1_024;
+/// Bytes of them.
+pub const OUTBOX_LEN_MAX: usize = 64 << 20;
 /// Messages in the store that the application has not taken; further ones are refused.
 pub const INBOX_COUNT_MAX: usize = 16_384;
 /// Bytes of them.

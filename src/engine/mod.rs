@@ -44,6 +44,7 @@ mod window;
 use alloc::boxed::Box;
 use alloc::collections::VecDeque;
 use alloc::string::String;
+use alloc::vec::Vec;
 use core::marker::PhantomData;
 
 use rand_core::CryptoRng;
@@ -547,6 +548,12 @@ impl<P: PacketFormat> Engine<P> {
     pub fn retransmissions(&self, id: MessageId) -> u32 {
         let message = self.outbound.key_of(id).and_then(|key| self.outbound.message(key));
         message.map_or(0, |message| message.progress().retransmissions)
+    }
+
+    /// Which fragments of a message were acknowledged, one bit for each, the first the lowest of the first byte. `None`: it
+    /// is not cut, or unknown.
+    pub fn acked(&self, id: MessageId) -> Option<Vec<u8>> {
+        self.outbound.acked_bits(self.outbound.key_of(id)?)
     }
 
     /// `close` was called, or there is nothing left to close.

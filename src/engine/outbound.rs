@@ -179,6 +179,16 @@ impl Outbound {
         message.acked == message.fragments.len()
     }
 
+    /// Which fragments were acknowledged, one bit for each.
+    pub(super) fn acked_bits(&self, key: MessageKey) -> Option<Vec<u8>> {
+        let message = self.messages.get(&key).filter(|message| !message.fragments.is_empty())?;
+        let byte = |states: &[FragmentState]| {
+            let set = states.iter().enumerate().filter(|(_, state)| state.acked);
+            set.fold(0_u8, |bits, (at, _)| bits | 1 << at)
+        };
+        Some(message.fragments.chunks(8).map(byte).collect())
+    }
+
     /// Whether an unfinished message has one of these sets.
     pub(super) fn has_any_set(&self, sets: &[SetId]) -> bool {
         sets.iter().any(|set| self.by_set.contains_key(set))

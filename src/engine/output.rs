@@ -478,6 +478,9 @@ pub enum SendError {
     /// No SURB of this peer is left and none can be had, or too many replies wait for such.
     #[error("no reply block of this peer is left")]
     NoSurbs,
+    /// Nothing is kept here over a reload.
+    #[error("there is no store")]
+    NoStore,
     /// The send queue is full; [`Event::Room`] tells when to try again.
     #[error("the send queue is full")]
     QueueFull,
@@ -494,7 +497,7 @@ impl SendError {
     pub const fn code(self) -> Code {
         match self {
             Self::Closed => Code::Closed,
-            Self::DuplicateId | Self::EmptyReply | Self::TooManyReplies => Code::ConfigInvalid,
+            Self::DuplicateId | Self::EmptyReply | Self::NoStore | Self::TooManyReplies => Code::ConfigInvalid,
             Self::NoSurbs => Code::NoSurbs,
             Self::QueueFull => Code::QueueFull,
             Self::TooLarge => Code::TooLarge,

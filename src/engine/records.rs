@@ -226,6 +226,14 @@ impl<P: PacketFormat> Engine<P> {
         }
     }
 
+    /// Writes now the keys of what was given out.
+    pub fn write_given(&mut self) {
+        let Some(records) = &mut self.records else { return };
+        if records.given.has_changed() {
+            records.given.write(&mut self.requests);
+        }
+    }
+
     /// Writes the pages that have changed, if it is time.
     pub(super) fn write_due(&mut self, now: Instant) {
         if self.next_write().is_some_and(|at| at <= now) {
@@ -294,6 +302,12 @@ impl<P: PacketFormat> Engine<P> {
     /// A time in the store, as seconds since 1970; what lies ahead counts as now.
     pub fn instant_of(&self, unix: u64, now: Instant) -> Instant {
         instant(self.config.unix_zero, unix, now)
+    }
+
+    /// A time to come, given as seconds since 1970.
+    pub fn instant_at(&self, unix: u64) -> Instant {
+        let micros = Duration::from_secs(unix).saturating_sub(self.config.unix_zero).as_micros();
+        Instant::from_micros(u64::try_from(micros).unwrap_or(u64::MAX))
     }
 
     /// A page of the exchange's could not be used.

@@ -10,6 +10,7 @@ use rand_core::{CryptoRng, SeedableRng};
 
 use super::envelope::{self, Envelope, Id, Kind, Opened, Refusal};
 use super::inbox::{Held, Inbox, InboxEntry, Landed};
+use super::kept::{self, Kept};
 use super::outbox::{self, Outbox};
 use super::peers::{self, Peers, Speaks};
 use super::receipts::{Promised, Receipts};
@@ -19,7 +20,7 @@ use super::streams::Streams;
 use super::{Event, Item, Receipt, RequestError, RequestHandle, RequestOptions, Sending, StreamId, StreamOptions};
 use crate::engine::{
     self, Bound, Code, Config, Engine, FetchError, FetchId, Frame, Incoming, LinkId, MessageId, PacketFormat, Phase,
-    Plan, Recipient, Record, Replies, Request, SendError, SendOptions, Shelf, Sphinx, State,
+    Recipient, Record, Replies, Request, SendError, SendOptions, Shelf, Sphinx, State,
 };
 use crate::identity::{Identity, Registration};
 use crate::limits;
@@ -29,23 +30,26 @@ use crate::time::Instant;
 
 /// One client.
 pub struct Client<P: PacketFormat = Sphinx> {
-    engine: Engine<P>,
-    outbox: Outbox,
+    pub(super) engine: Engine<P>,
+    pub(super) outbox: Outbox,
     peers: Peers,
     inbox: Inbox,
-    receipts: Receipts,
+    pub(super) kept: Kept,
+    /// There is a store.
+    pub(super) keeps: bool,
+    pub(super) receipts: Receipts,
     requests: Requests,
     serving: Serving,
     streams: Streams,
     /// Answers of ours on their way, by the numbers of their messages.
     responses: Table<MessageId, RequestHandle>,
-    events: VecDeque<Event>,
+    pub(super) events: VecDeque<Event>,
     /// What the exchange wants of the store.
-    chores: VecDeque<Request>,
+    pub(super) chores: VecDeque<Request>,
     /// The engine refused a message for lack of room; it says when there is some.
     full: bool,
     /// A caller was refused for lack of room in a table of ours, and is told when there is some.
-    wants_room: bool,
+    pub(super) wants_room: bool,
     /// Since when the link is down.
     down_since: Option<Instant>,
     /// Envelopes of kinds and versions that are not known here.
@@ -62,9 +66,12 @@ impl<P: PacketFormat> Client<P> {
         now: Instant,
     ) -> Self {
         let own = ChaCha20Rng::from_rng(&mut *rng);
+        let keeps = config.keeps_pages;
         let inbox = Inbox::new(config.keeps_inbox && config.keeps_pages);
         Self {
             inbox,
+            kept: Kept::new(),
+            keeps,
             engine: Engine::new(config, identity, registration, rng, now),
             outbox: Outbox::new(own),
             peers: Peers::default(),
@@ -91,6 +98,11 @@ impl<P: PacketFormat> Client<P> {
                 self.receipts.has_seen(id, self.engine.instant_of(at, now));
                 self.engine.keep_seen(id.0, now);
             }
+            return;
+        }
+        if let Record::Page(shelf @ (Shelf::Acked | Shelf::Outbox), number) = record
+            && self.kept.restore(shelf, number, bytes, self.engine.unix(now))
+        {
             return;
         }
         if let Record::Page(Shelf::Acked | Shelf::Outbox | Shelf::Inbox, _) = record {
@@ -149,46 +161,13 @@ impl<P: PacketFormat> Client<P> {
         Ok(true)
     }
 
-    /// Goes on with a message that an earlier client has cut; see [`Engine::resume`]. What it was is in the plan, also
-    /// whether it is to be receipted.
-    ///
-    /// # Errors
-    /// As [`Engine::resume`].
-    pub fn resume(
-        &mut self,
-        id: MessageId,
-        to: &Recipient,
-        plan: Plan,
-        options: &SendOptions,
-        now: Instant,
-    ) -> Result<bool, SendError> {
-        let body = plan.body().unwrap_or_default();
-        let envelope_id = match envelope::open(&body) {
-            Opened::Envelope(envelope)
-                if envelope.kind == Kind::Message && envelope.flags & envelope::WANTS_RECEIPT != 0 =>
-            {
-                Some(envelope.id)
-            }
-            _ => None,
-        };
-        if envelope_id.is_some() && !self.receipts.has_room(body.len()) {
-            self.wants_room = true;
-            return Err(SendError::QueueFull);
-        }
-        self.engine.resume(id, to, plan, options, now)?;
-        if let Some(envelope_id) = envelope_id {
-            let promised = Promised { id: envelope_id, to: to.clone(), bytes: body, options: *options };
-            self.receipts.expect(id, promised, now);
-        }
-        Ok(envelope_id.is_some())
-    }
-
     /// Forgets a message, or its receipt that is still to come; see [`Engine::cancel`].
     pub fn cancel(&mut self, id: MessageId, now: Instant) {
         if let Some(copy) = self.receipts.forget(id) {
             self.drop_own(copy, now);
         }
         self.engine.cancel(id, now);
+        self.chores.extend(self.kept.end(id));
         self.made_room();
     }
 
@@ -377,8 +356,10 @@ impl<P: PacketFormat> Client<P> {
     /// Records that were asked for are in the store, or deleted; not `ok`: none of them is.
     pub fn handle_written(&mut self, records: &[Record], ok: bool, now: Instant) {
         for record in records {
-            if let Record::Page(Shelf::Inbox, number) = record {
-                self.message_landed(*number, ok, now);
+            match record {
+                Record::Page(Shelf::Inbox, number) => self.message_landed(*number, ok, now),
+                Record::Page(Shelf::Outbox, number) => self.kept_landed(*number, ok, now),
+                _ => {}
             }
         }
     }
@@ -391,6 +372,7 @@ impl<P: PacketFormat> Client<P> {
         // What the engine has heard comes before what is overdue.
         self.pump(now);
         self.serve_clocks(now);
+        self.serve_kept(now);
     }
 
     // ── what to do next ──────────────────────────────────────────────────────────────────────────────────────────
@@ -418,7 +400,11 @@ impl<P: PacketFormat> Client<P> {
         // A receipt cannot come while the link is down.
         let receipts = self.receipts.next_due().filter(|_| self.down_since.is_none());
         let streams = self.streams.next_due().filter(|_| self.down_since.is_none());
-        [self.engine.poll_timeout(), requests, receipts, streams].into_iter().flatten().min()
+        let kept = self.kept.next_end().map(|end| self.engine.instant_at(end));
+        [self.engine.poll_timeout(), requests, receipts, streams, kept, self.kept.next_due()]
+            .into_iter()
+            .flatten()
+            .min()
     }
 
     /// What a stream is called on the wire, for tests that forge frames of it.
@@ -427,7 +413,7 @@ impl<P: PacketFormat> Client<P> {
     }
 
     /// How full the tables of the exchange are; those of the engine are in [`Engine::bounds`].
-    pub fn bounds(&self) -> [Bound; 15] {
+    pub fn bounds(&self) -> [Bound; 17] {
         let bound = |name, len, limit| Bound { name, len, limit };
         [
             // Requests, receipts and what streams have under way are bounded by tables of their own.
@@ -435,6 +421,8 @@ impl<P: PacketFormat> Client<P> {
             bound("known peers", self.peers.count(), limits::KNOWN_PEERS_COUNT_MAX),
             bound("receipts awaited", self.receipts.count(), limits::RECEIPTS_AWAITED_COUNT_MAX),
             bound("bytes without receipt", self.receipts.bytes(), limits::RECEIPTS_AWAITED_LEN_MAX + ENVELOPES_LEN),
+            bound("outbox", self.kept.count(), limits::OUTBOX_COUNT_MAX),
+            bound("bytes of the outbox", self.kept.bytes(), limits::OUTBOX_LEN_MAX),
             bound("messages not taken", self.inbox.count(), limits::INBOX_COUNT_MAX),
             bound("bytes not taken", self.inbox.bytes(), limits::INBOX_LEN_MAX),
             bound("ids seen", self.receipts.seen_count(), limits::SEEN_IDS_COUNT_MAX),
@@ -471,7 +459,7 @@ impl<P: PacketFormat> Client<P> {
             while let Some(event) = self.engine.poll_event() {
                 self.take(event, now);
             }
-            if !self.feed(now) {
+            if !self.feed(now) && !self.feed_kept(now) {
                 return;
             }
         }
@@ -502,6 +490,7 @@ impl<P: PacketFormat> Client<P> {
                     self.own_delivered(id, round_trip, now);
                 } else {
                     self.receipts.delivered(id, round_trip, now);
+                    self.kept_delivered(id, now);
                     self.events.push_back(Event::Engine(event));
                 }
             }
@@ -510,13 +499,22 @@ impl<P: PacketFormat> Client<P> {
                     self.own_undelivered(id, code, phase, now);
                 } else {
                     self.receipts.undelivered(id, now);
+                    // A client that ends leaves them to the next one.
+                    if !self.engine.is_closing() && self.engine.state() != State::Idle {
+                        self.chores.extend(self.kept.end(id));
+                    }
                     self.events.push_back(Event::Engine(event));
                 }
+            }
+            engine::Event::Planned { id, plan } if kept::number_of(id).is_some() => {
+                self.chores.extend(self.kept.planned(id, plan));
+                // In one go with the plan: its SURBs can be answered over by the next client too.
+                self.engine.write_given();
             }
             engine::Event::Sent { id } | engine::Event::Fragments { id, .. } if outbox::is_own(id) => {}
             engine::Event::Received { body, tag, over } => self.received(body, tag, over, now),
             engine::Event::Room => {
-                self.full = false;
+                (self.full, self.kept.full) = (false, false);
                 self.events.push_back(Event::Engine(event));
             }
             engine::Event::State { state, .. } => {
@@ -526,6 +524,10 @@ impl<P: PacketFormat> Client<P> {
             engine::Event::Failed { code, .. } => {
                 self.fail_requests(code, now);
                 self.end_streams(now);
+                self.events.push_back(Event::Engine(event));
+            }
+            engine::Event::Fragments { id, acked, total, .. } => {
+                self.kept.advanced(id, acked, total, now);
                 self.events.push_back(Event::Engine(event));
             }
             event => self.events.push_back(Event::Engine(event)),
@@ -730,6 +732,7 @@ impl<P: PacketFormat> Client<P> {
             self.events.push_back(Event::Engine(event));
         }
         self.events.push_back(Event::Receipted { id: message, round_trip });
+        self.chores.extend(self.kept.end(message));
         self.made_room();
     }
 
@@ -875,6 +878,7 @@ impl<P: PacketFormat> Client<P> {
 
     /// Something has ended here, and a caller may wait for room in one of our tables.
     fn made_room(&mut self) {
+        self.kept.full = false;
         if core::mem::take(&mut self.wants_room) {
             self.events.push_back(Event::Engine(engine::Event::Room));
         }

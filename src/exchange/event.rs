@@ -68,6 +68,16 @@ pub enum Event {
         /// The store is full, else too much waits for the application.
         store: bool,
     },
+    /// A message of the outbox is not in the store, and is forgotten.
+    NotPersisted {
+        /// Which message.
+        id: MessageId,
+    },
+    /// A message of the outbox is in the store.
+    Persisted {
+        /// Which message.
+        id: MessageId,
+    },
     /// What is known of a peer's client has changed.
     Peer {
         /// Which.

@@ -88,6 +88,11 @@ impl Receipts {
         self.awaited.len() < limits::RECEIPTS_AWAITED_COUNT_MAX && self.bytes + len <= limits::RECEIPTS_AWAITED_LEN_MAX
     }
 
+    /// Whether a receipt is to come for it.
+    pub(super) fn awaits(&self, message: MessageId) -> bool {
+        self.awaited.contains_key(&message)
+    }
+
     /// The engine has taken it.
     pub(super) fn expect(&mut self, message: MessageId, promised: Promised, now: Instant) {
         let Promised { id, to, bytes, options } = promised;

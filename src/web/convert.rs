@@ -91,6 +91,22 @@ pub enum Command {
         /// What.
         outgoing: Outgoing,
     },
+    /// List the outbox.
+    Outbox {
+        /// To answer to.
+        id: RequestId,
+    },
+    /// Queue a message that outlives this client.
+    Persist {
+        /// To answer to.
+        id: RequestId,
+        /// What it is called in every run.
+        key: Id,
+        /// When it is given up, seconds since 1970; 0: never.
+        expires: u64,
+        /// What.
+        outgoing: Outgoing,
+    },
     /// Report the counters.
     Stats {
         /// To answer to.
@@ -225,6 +241,11 @@ impl Command {
             }
             "gateways" => Self::Gateways { id },
             "open" => Self::Open { id, options: OpenOptions::from_js(&field(message, "options")?)? },
+            "outbox" => Self::Outbox { id },
+            "persist" => {
+                let (key, expires) = (wire(message, "key")?, whole(message, "expiresAt")?);
+                Self::Persist { id, key, expires, outgoing: Outgoing::from_js(message)? }
+            }
             "send" => Self::Send { id, outgoing: Outgoing::from_js(message)? },
             "stats" => Self::Stats { id },
             "switch" => Self::Switch { id, gateway: gateway_id(message, "gatewayId")? },
@@ -253,6 +274,8 @@ impl Command {
             | Self::Exchange { id, .. }
             | Self::Gateways { id }
             | Self::Open { id, .. }
+            | Self::Outbox { id }
+            | Self::Persist { id, .. }
             | Self::Send { id, .. }
             | Self::Stats { id }
             | Self::Switch { id, .. }

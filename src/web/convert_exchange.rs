@@ -207,8 +207,8 @@ impl Post {
     pub fn exchanged(&self, event: Event, can_reply: impl Fn(&SenderTag) -> bool) {
         let number = |name: &'static str, id: u64| (name, Value::Unsigned(id));
         match event {
-            // Told by `event`.
-            Event::Engine(_) => {}
+            // Told by `event`, or answered by the driver.
+            Event::Engine(_) | Event::NotPersisted { .. } | Event::Persisted { .. } => {}
             Event::Kept { number, id, enveloped, at, from, body } => {
                 let (id, from, kept) = (Some(id), from.as_ref(), Some((number, at)));
                 self.received(&Arrived { body: &body, enveloped, id, from, kept }, can_reply);

@@ -28,14 +28,16 @@ use super::fetch::fetch;
 use super::post::{self, Post};
 use super::socket::{Socket, SocketEvent};
 use super::start::{Prepared, prepare};
+use super::store::StorageError;
 use super::waiting::Waiting;
 use super::writer::{Writer, Written};
 use crate::engine::{
-    self, Code, FetchError, FetchId, Incoming, LinkId, Phase, Plan, Request, SendError, State, SwitchError,
+    self, Code, FetchError, FetchId, Incoming, LinkId, MessageId, Phase, Plan, Request, SendError, State, SwitchError,
 };
 use crate::exchange::{Client, Event, RequestError};
 use crate::limits;
 use crate::message::{Address, GatewayId};
+use crate::table::Table;
 use crate::time::{Duration, Instant};
 
 /// Serves one client from the first command to the last: until `commands` ends. `make_socket` is for [`Socket::open`].
@@ -72,6 +74,10 @@ struct Driver {
     writer: Writer,
     /// Sends the engine had no room for.
     waiting: Waiting,
+    /// Messages of the outbox on their way to the store, with who waits for that.
+    persisting: Table<MessageId, RequestId>,
+    /// Why the last records could not be written.
+    not_written: Code,
     alarm: Alarm,
     /// The moment it is set for.
     alarm_at: Option<Instant>,
@@ -136,6 +142,8 @@ impl Driver {
             chores: FuturesUnordered::new(),
             writer: Writer::new(store.map(Rc::new)),
             waiting: Waiting::default(),
+            persisting: Table::new(),
+            not_written: Code::StorageBlocked,
             alarm: Alarm::new(),
             alarm_at: None,
             opening: Some(opening),
@@ -200,7 +208,8 @@ impl Driver {
                 SocketEvent::Opened => self.client.handle_link_open(link, now),
                 SocketEvent::Text(text) => self.client.handle_frame(link, Incoming::Text(&text), now),
             },
-            Input::Written(Written { records, ok, error }) => {
+            Input::Written(Written { records, ok, why, error }) => {
+                self.not_written = why.map_or(self.not_written, StorageError::code);
                 self.client.handle_written(&records, ok, now);
                 if let Some(error) = error {
                     self.post.failure(&error.into());
@@ -231,6 +240,16 @@ impl Driver {
             Command::Listen { listening } => self.client.engine_mut().listen(listening),
             Command::Online => self.client.engine_mut().handle_online(now),
             Command::Open { id, .. } => self.post.answer(id, Err(convert::invalid("the client is open".into()))),
+            Command::Outbox { id } => self.post.answer(id, Ok(post::outbox(&self.client.outbox()))),
+            Command::Persist { id, .. } if self.closing.is_some() => {
+                self.post.answer(id, Err(Failure::new(Code::Closed)));
+            }
+            Command::Persist { id, key, expires, outgoing: Outgoing { to, body, sending, .. } } => {
+                match self.client.persist((key, expires), &to, &body, &sending, now) {
+                    Ok(message) => _ = self.persisting.insert(message, id),
+                    Err(error) => self.post.answer(id, Err(Failure::from(error))),
+                }
+            }
             Command::Send { id, .. } if self.closing.is_some() => {
                 self.post.answer(id, Err(Failure::new(Code::Closed)));
             }
@@ -499,7 +518,26 @@ impl Driver {
                     self.post.topology(topology, age);
                 }
             }
+            Event::Engine(engine::Event::Delivered { id, round_trip, retransmissions }) => {
+                let receipt = self.client.awaits_receipt(id);
+                self.post.delivered(id, round_trip, retransmissions, receipt);
+            }
+            Event::Persisted { id } => {
+                if let Some(request) = self.persisting.remove(&id) {
+                    self.post.answer(request, Ok(post::persisted(id)));
+                }
+            }
+            Event::NotPersisted { id } => {
+                if let Some(request) = self.persisting.remove(&id) {
+                    self.post.answer(request, Err(Failure::new(self.not_written).during(Phase::Storage)));
+                }
+            }
             Event::Engine(event) => {
+                if let engine::Event::Undelivered { id, code, phase, .. } = &event
+                    && let Some(request) = self.persisting.remove(id)
+                {
+                    self.post.answer(request, Err(Failure::new(*code).during(*phase)));
+                }
                 if matches!(event, engine::Event::Room) {
                     self.waiting.has_room();
                 }
@@ -620,7 +658,8 @@ impl Driver {
         for id in self.opening.take().into_iter().chain(self.switching.take()) {
             self.post.answer(id, Err(Failure::new(Code::Closed)));
         }
-        for id in self.waiting.take_all() {
+        let persisting = core::mem::take(&mut self.persisting);
+        for id in self.waiting.take_all().into_iter().chain(persisting.values().copied()) {
             self.post.answer(id, Err(Failure::new(Code::ClosedBeforeDelivery)));
         }
         let flushed = poll_fn(|context| {

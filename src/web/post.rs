@@ -14,6 +14,7 @@ use wasm_bindgen::JsValue;
 use super::convert::{Failure, RequestId};
 use crate::engine::{Event, MessageId, Overflow, Packet, Phase, Recipient, Stats};
 use crate::exchange::envelope::Id;
+use crate::exchange::{OutboxStage, OutboxState};
 use crate::json::{self, Value};
 use crate::message::{Address, SenderTag};
 use crate::time::{Duration, Instant};
@@ -64,16 +65,13 @@ impl Post {
         match event {
             // What the driver answers, or knows more of.
             Event::Closed
+            | Event::Delivered { .. }
             | Event::Moved { .. }
             | Event::MoveFailed { .. }
             | Event::Failed { .. }
             | Event::GatewayWanted
             | Event::Ready { .. }
             | Event::Topology => {}
-            Event::Delivered { id, round_trip, retransmissions } => self.plain(
-                "delivered",
-                &[message(id), ("roundTripMs", millis(round_trip)), count("retransmissions", retransmissions)],
-            ),
             Event::Fragments { id, sent, acked, total, retransmissions } => {
                 let fields = [
                     message(id),
@@ -135,6 +133,17 @@ impl Post {
                 self.plain("undelivered", &fields);
             }
         }
+    }
+
+    /// Tells that every fragment was acknowledged, and whether a receipt is to come.
+    pub fn delivered(&self, id: MessageId, round_trip: Duration, retransmissions: u32, receipt: bool) {
+        let fields = [
+            ("message", Value::Unsigned(id.0)),
+            ("roundTripMs", millis(round_trip)),
+            ("retransmissions", Value::Unsigned(retransmissions.into())),
+            ("receipt", Value::Boolean(receipt)),
+        ];
+        self.plain("delivered", &fields);
     }
 
     /// Asks which gateway to register with.
@@ -316,6 +325,43 @@ pub fn stats(stats: &Stats, dropped: &[(&str, u64)]) -> JsValue {
         ("topologyAgeMs", millis(stats.topology_age.unwrap_or_default())),
         ("wasmBytes", Value::Unsigned(wasm_bytes)),
     ]))
+}
+
+/// The number of a message of the outbox.
+pub(super) fn persisted(id: MessageId) -> JsValue {
+    to_js(&json::object(&[("message", Value::Unsigned(id.0))]))
+}
+
+/// The messages of the outbox.
+pub(super) fn outbox(states: &[OutboxState]) -> JsValue {
+    let states: Vec<_> = states
+        .iter()
+        .map(|state| {
+            let id: String = state.id.0.iter().map(|byte| format!("{byte:02x}")).collect();
+            let to = match &state.to {
+                Recipient::Address(address) => address.to_string(),
+                Recipient::Tag(tag) => tag.to_string(),
+            };
+            let stage = match state.stage {
+                OutboxStage::Writing => "writing",
+                OutboxStage::Queued => "queued",
+                OutboxStage::Sending => "sending",
+                OutboxStage::Delivered => "delivered",
+            };
+            json::object(&[
+                ("message", Value::Unsigned(state.number.0)),
+                ("id", Value::Text(&id)),
+                ("to", Value::Text(&to)),
+                ("bytes", Value::Unsigned(state.len.into())),
+                ("createdAt", Value::Unsigned(state.created)),
+                ("expiresAt", Value::Unsigned(state.expires)),
+                ("acked", Value::Unsigned(state.acked.into())),
+                ("total", Value::Unsigned(state.total.into())),
+                ("state", Value::Text(stage)),
+            ])
+        })
+        .collect();
+    to_js(&format!("[{}]", states.join(",")))
 }
 
 /// A gateway that is in use.

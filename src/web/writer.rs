@@ -37,6 +37,8 @@ pub struct Written {
     pub records: Vec<Record>,
     /// Whether they were.
     pub ok: bool,
+    /// Why they were not.
+    pub why: Option<StorageError>,
     /// What the user is to be told, where they were not.
     pub error: Option<StorageError>,
 }
@@ -87,7 +89,7 @@ impl Writer {
             error = error.filter(|_| self.lost == 0);
             self.lost += records.len() as u64;
         }
-        Poll::Ready(Written { records, ok: ended.is_ok(), error })
+        Poll::Ready(Written { records, ok: ended.is_ok(), why: ended.err(), error })
     }
 
     /// Lets go of the store. What was not written is not written any more.

@@ -18,6 +18,7 @@ import { crash } from './parts/crash.mjs';
 import { durable } from './parts/durable.mjs';
 import { faults } from './parts/faults.mjs';
 import { interop } from './parts/interop.mjs';
+import { outbox } from './parts/outbox.mjs';
 import { record } from './parts/record.mjs';
 import { requests } from './parts/requests.mjs';
 import { shape } from './parts/shape.mjs';
@@ -44,6 +45,7 @@ const PARTS = {
   crash,
   tabs,
   durable,
+  outbox,
   interop,
   requests,
   shape,
@@ -53,7 +55,7 @@ const PARTS = {
 const LANES = {
   Chromium: [
     ['talk', 'two browsers', 'faults', 'crash', 'durable'],
-    ['shape', 'abort', 'record', 'interop', 'requests', 'tabs', 'bad input'],
+    ['shape', 'abort', 'record', 'interop', 'requests', 'tabs', 'bad input', 'outbox'],
   ],
   Firefox: [
     ['talk', 'crash'],

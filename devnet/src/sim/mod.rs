@@ -31,6 +31,7 @@ use std::sync::Arc;
 use mixlet::engine::{
     Config, Engine, Event, MessageId, Plan, Recipient, Record, SendError, SendOptions, Sphinx, State,
 };
+use mixlet::exchange::envelope::Id;
 use mixlet::exchange::{self, Client as MixClient, Receipt, Sending};
 use mixlet::gateway::IdentityKeypair;
 use mixlet::identity::{Identity, Registration};
@@ -377,6 +378,9 @@ impl<F: NodeFormat> SimWorld<F> {
         if client.takes {
             inside.take_messages(true);
         }
+        for state in inside.outbox() {
+            self.oracle.restored(index, state.number.0);
+        }
         inside.engine_mut().connect(now);
         client.inside = Some(inside);
         self.drain_client(index);
@@ -433,6 +437,28 @@ impl<F: NodeFormat> SimWorld<F> {
         }
         self.drain_client(index);
         result
+    }
+
+    /// Sends a message that is to arrive whatever happens to the client. Its number.
+    ///
+    /// # Errors
+    /// As [`MixClient::persist`].
+    pub fn persist(
+        &mut self,
+        index: usize,
+        (key, expires): (u128, u64),
+        to: &Recipient,
+        body: &[u8],
+        sending: &Sending,
+    ) -> Result<u64, SendError> {
+        let now = self.now;
+        let inside = self.clients[index].inside.as_mut().expect("a running client");
+        let result = inside.persist((Id(key.to_be_bytes()), expires), to, body, sending, now);
+        if let Ok(MessageId(id)) = result {
+            self.oracle.sent(index, id, body, now);
+        }
+        self.drain_client(index);
+        result.map(|id| id.0)
     }
 
     /// Goes on with a message of an earlier run, by its plan.

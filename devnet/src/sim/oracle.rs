@@ -79,6 +79,11 @@ impl Oracle {
         message.end = None;
     }
 
+    /// A message of the outbox is sent by the next client, whatever was said of it before.
+    pub(super) fn restored(&mut self, client: usize, id: u64) {
+        self.messages.get_mut(&(client, id)).expect("a message that was accepted").end = None;
+    }
+
     pub(super) fn cancelled(&mut self, client: usize, id: u64) {
         if let Some(message) = self.messages.get_mut(&(client, id)).filter(|message| message.end.is_none()) {
             message.end = Some(End::Cancelled);

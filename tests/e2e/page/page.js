@@ -73,6 +73,22 @@ const calls = {
     return { delivered: all.length - failed.length, failed, retransmissions };
   },
 
+  /** What is in the outbox. */
+  async outbox(name) {
+    return known.get(name).client.outbox.list();
+  },
+
+  /** Follows a message of the outbox to its end. Gives back `[acknowledged, total]` of every step. */
+  async follow(name, id) {
+    const message = await known.get(name).client.outbox.find(id);
+    const steps = [];
+    for await (const { fragmentsAcked, fragmentsTotal } of message.progress()) {
+      steps.push([fragmentsAcked, fragmentsTotal]);
+    }
+    await message.delivered;
+    return steps;
+  },
+
   /** How many of these messages are delivered by now. */
   deliveredOf(name, first, count) {
     const { sent } = known.get(name);
