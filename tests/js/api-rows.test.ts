@@ -373,6 +373,23 @@ const messages: Row[] = [
     'exchange.test.ts > received > rejects no-receipt-support where none was asked for',
   ],
   [
+    'SendOptions.persist',
+    'It is in the store before queued resolves, and arrives once whatever happens to its sender.',
+    'outbox.test.ts > a message with persist > is queued when it is in the store, under an id for ever',
+    'outbox.test.ts > a message with persist > is not sent twice when the worker crashes: the store has it, or the page has',
+    'outbox.test.ts > a message with persist > stays in the store when the client is closed, and no undelivered event says otherwise',
+    'rust > bare_messages_arrive_once_whenever_their_sender_ends',
+    'rust > the_wall_clock_ends_it_also_while_nobody_is_there',
+  ],
+  [
+    'MixClient.outbox Outbox.* OutboxEntry.*',
+    'What is in the store is listed, found again after a reload, and cancelled.',
+    'outbox.test.ts > the outbox > lists what is stored',
+    'outbox.test.ts > the outbox > finds a message of an earlier run, with its progress',
+    'outbox.test.ts > the outbox > cancels a message that nobody has a handle of',
+    'rust > what_is_cancelled_is_forgotten_for_good',
+  ],
+  [
     'SentMessage.id SentMessage.queued SentMessage.sent SentMessage.delivered Delivery.*',
     'The promises settle in their order, and a failure rejects all that are open.',
     'send.test.ts > send > queued, sent and delivered resolve at their events',

@@ -27,6 +27,7 @@ const table = `
 connect                asks           page           page     page      page          page     asks    page           waits
 close                  page           page           asks     asks      asks          asks     page    page           page
 send                   not-connected  waits          asks     asks      asks          asks     closed  waits          closed
+send, persist          not-connected  waits          asks     asks      asks          asks     closed  waits          closed
 reply                  not-connected  waits          asks     asks      asks          asks     closed  waits          closed
 request                not-connected  waits          asks     asks      asks          asks     closed  waits          closed
 requestAll             not-connected  waits          asks     asks      asks          asks     closed  waits          closed
@@ -43,6 +44,9 @@ traffic.set            waits          waits          asks     asks      asks    
 network.topology       not-connected  not-connected  asks     asks      asks          asks     closed  not-connected  closed
 network.gateways       not-connected  not-connected  asks     asks      asks          asks     closed  not-connected  closed
 network.switchGateway  not-connected  not-connected  asks     asks      asks          asks     closed  not-connected  closed
+outbox.list            not-connected  not-connected  asks     asks      asks          asks     closed  not-connected  closed
+outbox.find            not-connected  not-connected  asks     asks      asks          asks     closed  not-connected  closed
+outbox.cancel          not-connected  not-connected  asks     asks      asks          asks     closed  not-connected  closed
 `;
 
 interface Call {
@@ -55,6 +59,7 @@ const calls: Record<string, Call> = {
   connect: { op: 'open', make: (client) => client.connect() },
   close: { op: 'close', make: (client) => client.close() },
   send: { op: 'send', make: (client) => client.send(address, 'x').queued },
+  'send, persist': { op: 'persist', make: (client) => client.send(address, 'x', { persist: true }).queued },
   reply: { op: 'send', make: (_client, message) => message?.reply('x').queued },
   request: { op: 'request', make: (client) => client.request(address, 'x') },
   requestAll: {
@@ -83,6 +88,9 @@ const calls: Record<string, Call> = {
   },
   'network.topology': { op: 'topology', make: (client) => client.network.topology() },
   'network.gateways': { op: 'gateways', make: (client) => client.network.gateways() },
+  'outbox.list': { op: 'outbox', make: (client) => client.outbox.list() },
+  'outbox.find': { op: 'outbox', make: (client) => client.outbox.find('ff') },
+  'outbox.cancel': { op: 'outbox', make: (client) => client.outbox.cancel('ff') },
   'network.switchGateway': { op: 'switch', make: (client) => client.network.switchGateway(gateway.id) },
 };
 
@@ -128,6 +136,8 @@ let answered = new Set<PageMessage>();
 const answers: Partial<Record<PageMessage['op'], unknown>> = {
   open: { address, gateway },
   send: { receipt: false },
+  persist: { message: 2 ** 52 },
+  outbox: [],
   stats,
 };
 
@@ -259,8 +269,13 @@ test('every state, every call and every cell is in the table', () => {
       .map(([name]) => prefix + name);
   // What is about listeners is the same in every state.
   const own = methods('', MixClient.prototype).filter((name) => !name.endsWith('EventListener'));
-  const parts = [...methods('traffic.', newClient().client.traffic), ...methods('network.', Network.prototype)];
-  expect(rows.map(([call]) => call).sort()).toEqual([...own, ...parts, 'reply'].sort());
+  const { traffic, outbox } = newClient().client;
+  const parts = [
+    ...methods('traffic.', traffic),
+    ...methods('outbox.', outbox),
+    ...methods('network.', Network.prototype),
+  ];
+  expect(rows.map(([call]) => call).sort()).toEqual([...own, ...parts, 'reply', 'send, persist'].sort());
   expect(Object.keys(calls).sort()).toEqual(rows.map(([call]) => call).sort());
 
   for (const row of rows) expect(row.length, row[0]).toBe(heads.length + 1);

@@ -1,6 +1,7 @@
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import { Host } from '../../js/host.js';
 import { limits } from '../../js/limits.js';
+import { OUTBOX_MESSAGES } from '../../js/protocol.js';
 import type { OpenOptions, PageMessage, Post, SendSettings, WorkerEvent, WorkerMessage } from '../../js/protocol.js';
 import type * as TabKey from '../../js/tab-key.js';
 import { address, gateway, tag } from './fake.js';
@@ -312,6 +313,24 @@ describe('tabs that share', () => {
     expect(leader.posted.some((said) => 'event' in said && said.event === 'planned')).toBe(false);
     follower.say({ op: 'kept', message: 1 });
     expect((await leader.asked('kept')).message).toBe(message);
+  });
+
+  test('what is told of a message of the outbox is told to all, and it outlives its page', async () => {
+    const { leader, follower } = await pair();
+    const { id: _, op: __, ...fields } = send(1);
+    follower.say({ ...fields, id: 11, op: 'persist', message: 0, key: new Uint8Array(16), expiresAt: 0 });
+    const { id } = await leader.asked('persist');
+    const message = OUTBOX_MESSAGES + 3;
+    leader.engine.post({ id, ok: { message } }, []);
+    expect(await follower.answer(11)).toEqual({ id: 11, ok: { message } });
+    leader.engine.post({ event: 'sent', message }, []);
+    expect(await follower.event('sent')).toEqual({ event: 'sent', message });
+    expect(await leader.event('sent')).toEqual({ event: 'sent', message });
+    leader.say({ id: 12, op: 'cancel', message });
+    expect((await leader.asked('cancel')).message).toBe(message);
+    follower.die();
+    await until(() => leader.handled.some(({ op }) => op === 'listen'));
+    expect(leader.handled.filter(({ op }) => op === 'cancel')).toHaveLength(1);
   });
 
   test('requests that were refused are not cancelled when their page goes', async () => {

@@ -51,7 +51,10 @@ async function reload({ test }, { bob, profile, site, options }) {
     await connect();
     const [entry] = await page.call('outbox', 'carol');
     expectEqual([entry.id, entry.to, entry.bytes], [id, bob.address, LARGE.length], 'what is listed');
-    expect(entry.fragmentsAcked > 50, `${entry.fragmentsAcked} of ${entry.fragmentsTotal} are known to be acknowledged`);
+    expect(
+      entry.fragmentsAcked > 50,
+      `${entry.fragmentsAcked} of ${entry.fragmentsTotal} are known to be acknowledged`,
+    );
     const progress = await page.call('follow', 'carol', id);
     expectEqual(progress.at(-1), [entry.fragmentsTotal, entry.fragmentsTotal], 'the last progress');
     expect(progress[0][0] > 50, `progress begins at ${progress[0][0]}`);
