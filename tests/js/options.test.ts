@@ -187,7 +187,8 @@ describe('send options', () => {
       { reliable: 0 },
       { priority: 'urgent' },
       { priority: 'toString' },
-      { persist: true },
+      { persist: 1 },
+      { persist: true, reliable: false },
       { receipt: 'yes' },
     ];
     for (const options of wrong) {

@@ -164,7 +164,7 @@ describe('send', () => {
     const cases: [SentMessage, string][] = [
       [client.send('nobody' as never, 'x'), 'address-invalid'],
       [client.send('' as never, 'x'), 'address-invalid'],
-      [client.send(address, 'x', { persist: true } as never), 'config-invalid'],
+      [client.send(address, 'x', { pace: 5 } as never), 'config-invalid'],
       [client.send(address, 'x', { replies: 101 }), 'config-invalid'],
       [client.send(address, new Uint8Array(limits.messageBytes + 1)), 'too-large'],
       [client.send(address, 'é'.repeat(limits.messageBytes / 2 + 1)), 'too-large'],

@@ -73,11 +73,6 @@ const calls = {
     return { delivered: all.length - failed.length, failed, retransmissions };
   },
 
-  /** What is in the outbox. */
-  async outbox(name) {
-    return known.get(name).client.outbox.list();
-  },
-
   /** Follows a message of the outbox to its end. Gives back `[acknowledged, total]` of every step. */
   async follow(name, id) {
     const message = await known.get(name).client.outbox.find(id);
