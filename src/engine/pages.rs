@@ -29,11 +29,28 @@ pub enum Shelf {
     Held,
     /// Fragments of messages that are not complete.
     Unfinished,
+    /// Which fragments of the message with the same number in [`Shelf::Outbox`] were acknowledged. The exchange's, as are
+    /// the following.
+    Acked,
+    /// Messages that are to be sent whatever happens, one in each.
+    Outbox,
+    /// Messages that the application has not taken yet, one in each.
+    Inbox,
 }
 
 impl Shelf {
     /// All of them, in order.
-    pub const ALL: [Self; 6] = [Self::Finished, Self::Given, Self::Seen, Self::Used, Self::Held, Self::Unfinished];
+    pub const ALL: [Self; 9] = [
+        Self::Finished,
+        Self::Given,
+        Self::Seen,
+        Self::Used,
+        Self::Held,
+        Self::Unfinished,
+        Self::Acked,
+        Self::Outbox,
+        Self::Inbox,
+    ];
 }
 
 /// Why a page cannot be used.

@@ -253,6 +253,8 @@ impl<P: PacketFormat> Engine<P> {
             return Vec::new();
         }
         let restored = match (shelf, bytes) {
+            // Nothing of the engine's.
+            (Shelf::Acked | Shelf::Outbox | Shelf::Inbox, _) => return Vec::new(),
             (_, None) => Err(PageError::Malformed),
             (Shelf::Finished, Some(bytes)) => self.restore_finished(number, bytes, now).map(|()| Vec::new()),
             (Shelf::Given, Some(bytes)) => self.restore_given(number, bytes, now).map(|()| Vec::new()),
@@ -271,6 +273,7 @@ impl<P: PacketFormat> Engine<P> {
                     Shelf::Used => records.forget_used(number),
                     Shelf::Held => records.held.unusable(number),
                     Shelf::Unfinished => records.unfinished.unusable(number),
+                    Shelf::Acked | Shelf::Outbox | Shelf::Inbox => {}
                 }
             }
         }
@@ -278,6 +281,11 @@ impl<P: PacketFormat> Engine<P> {
             records.change(false, now);
         }
         restored.unwrap_or_default()
+    }
+
+    /// A page of the exchange's could not be used.
+    pub fn count_bad_page(&mut self) {
+        self.stats.dropped.page += 1;
     }
 
     fn restore_finished(&mut self, number: u32, bytes: &[u8], now: Instant) -> Result<(), PageError> {

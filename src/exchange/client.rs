@@ -18,7 +18,7 @@ use super::streams::Streams;
 use super::{Event, Item, Receipt, RequestError, RequestHandle, RequestOptions, Sending, StreamId, StreamOptions};
 use crate::engine::{
     self, Bound, Code, Config, Engine, FetchError, FetchId, Frame, Incoming, LinkId, MessageId, PacketFormat, Phase,
-    Recipient, Record, Replies, Request, SendError, SendOptions, Sphinx, State,
+    Recipient, Record, Replies, Request, SendError, SendOptions, Shelf, Sphinx, State,
 };
 use crate::identity::{Identity, Registration};
 use crate::limits;
@@ -38,6 +38,8 @@ pub struct Client<P: PacketFormat = Sphinx> {
     /// Answers of ours on their way, by the numbers of their messages.
     responses: Table<MessageId, RequestHandle>,
     events: VecDeque<Event>,
+    /// What the exchange wants of the store.
+    chores: VecDeque<Request>,
     /// The engine refused a message for lack of room; it says when there is some.
     full: bool,
     /// A caller was refused for lack of room in a table of ours, and is told when there is some.
@@ -68,6 +70,7 @@ impl<P: PacketFormat> Client<P> {
             streams: Streams::new(),
             responses: Table::new(),
             events: VecDeque::new(),
+            chores: VecDeque::new(),
             full: false,
             wants_room: false,
             down_since: Some(now),
@@ -77,6 +80,10 @@ impl<P: PacketFormat> Client<P> {
 
     /// As [`Engine::restore`].
     pub fn restore(&mut self, record: Record, bytes: Option<&[u8]>, now: Instant) {
+        if let Record::Page(Shelf::Acked | Shelf::Outbox | Shelf::Inbox, _) = record {
+            self.engine.count_bad_page();
+            self.chores.push_back(Request::Forget { record });
+        }
         for (id, since) in self.engine.restore(record, bytes, now) {
             self.receipts.has_seen(Id(id), since);
         }
@@ -305,6 +312,9 @@ impl<P: PacketFormat> Client<P> {
         self.engine.handle_fetched(id, answer, now);
     }
 
+    /// Records that were asked for are in the store, or deleted; not `ok`: none of them is.
+    pub fn handle_written(&mut self, _records: &[Record], _ok: bool, _now: Instant) {}
+
     /// The time of the last [`Self::poll_timeout`] has come.
     pub fn handle_timeout(&mut self, now: Instant) {
         if self.engine.poll_timeout().is_some_and(|due| due <= now) {
@@ -323,9 +333,9 @@ impl<P: PacketFormat> Client<P> {
         self.engine.poll_transmit(now)
     }
 
-    /// As [`Engine::poll_request`].
+    /// As [`Engine::poll_request`]. Records that are asked for in one go, before anything else happens, belong together.
     pub fn poll_request(&mut self) -> Option<Request> {
-        self.engine.poll_request()
+        self.chores.pop_front().or_else(|| self.engine.poll_request())
     }
 
     /// News for the user.

@@ -29,7 +29,7 @@ use super::post::{self, Post};
 use super::socket::{Socket, SocketEvent};
 use super::start::{Prepared, prepare};
 use super::waiting::Waiting;
-use super::writer::Writer;
+use super::writer::{Writer, Written};
 use crate::engine::{self, Code, FetchError, FetchId, Incoming, LinkId, Phase, Request, SendError, State, SwitchError};
 use crate::exchange::{Client, Event, RequestError};
 use crate::limits;
@@ -109,8 +109,8 @@ enum Input {
     Chore(Chore),
     Command(Option<Command>),
     Socket(LinkId, SocketEvent),
-    /// A record was written, or not.
-    Written(Option<Failure>),
+    /// Records were written, or not.
+    Written(Written),
 }
 
 impl Driver {
@@ -198,9 +198,10 @@ impl Driver {
                 SocketEvent::Opened => self.client.handle_link_open(link, now),
                 SocketEvent::Text(text) => self.client.handle_frame(link, Incoming::Text(&text), now),
             },
-            Input::Written(failure) => {
-                if let Some(failure) = failure {
-                    self.post.failure(&failure);
+            Input::Written(Written { records, ok, error }) => {
+                self.client.handle_written(&records, ok, now);
+                if let Some(error) = error {
+                    self.post.failure(&error.into());
                 }
             }
         }
@@ -563,7 +564,7 @@ impl Driver {
                 Poll::Ready(None) | Poll::Pending => Poll::Pending,
             },
             3 => self.commands.poll_next_unpin(context).map(Input::Command),
-            _ => self.writer.poll_done(context).map(|result| Input::Written(result.err().map(Failure::from))),
+            _ => self.writer.poll_done(context).map(Input::Written),
         }
     }
 
@@ -606,8 +607,8 @@ impl Driver {
             self.post.answer(id, Err(Failure::new(Code::ClosedBeforeDelivery)));
         }
         let flushed = poll_fn(|context| {
-            while let Poll::Ready(result) = self.writer.poll_done(context) {
-                if let Err(error) = result {
+            while let Poll::Ready(written) = self.writer.poll_done(context) {
+                if let Some(error) = written.error {
                     self.post.failure(&error.into());
                 }
             }

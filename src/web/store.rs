@@ -337,6 +337,9 @@ const fn shelf_name(shelf: Shelf) -> &'static str {
         Shelf::Used => "used",
         Shelf::Held => "held",
         Shelf::Unfinished => "unfinished",
+        Shelf::Acked => "acked",
+        Shelf::Outbox => "outbox",
+        Shelf::Inbox => "inbox",
     }
 }
 

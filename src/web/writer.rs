@@ -23,18 +23,28 @@ pub struct Writer {
     store: Option<Rc<Store>>,
     queue: VecDeque<Write>,
     current: Option<LocalBoxFuture<'static, Result<(), StorageError>>>,
-    /// How many pages are being written.
-    pages: u64,
+    /// What is being written.
+    batch: Vec<Record>,
     /// Pages that could not be.
     lost: u64,
 }
 
 type Write = (Record, Option<Zeroizing<Vec<u8>>>);
 
+/// Records were written, all of them or none.
+pub struct Written {
+    /// Which.
+    pub records: Vec<Record>,
+    /// Whether they were.
+    pub ok: bool,
+    /// What the user is to be told, where they were not.
+    pub error: Option<StorageError>,
+}
+
 impl Writer {
     /// Writes to this store, or nowhere.
     pub fn new(store: Option<Rc<Store>>) -> Self {
-        Self { store, queue: VecDeque::new(), current: None, pages: 0, lost: 0 }
+        Self { store, queue: VecDeque::new(), current: None, batch: Vec::new(), lost: 0 }
     }
 
     /// Writes a record after all that was asked for before.
@@ -54,7 +64,7 @@ impl Writer {
 
     /// Whether everything is written without which the next start would lose the address.
     pub fn is_settled(&self) -> bool {
-        (self.current.is_none() || self.pages > 0) && self.queue.iter().all(is_page)
+        self.batch.iter().all(is_page) && self.queue.iter().all(|(record, _)| is_page(record))
     }
 
     /// Pages that could not be written.
@@ -63,31 +73,28 @@ impl Writer {
     }
 
     /// The end of the next write; pending while there is none.
-    pub fn poll_done(&mut self, context: &mut Context<'_>) -> Poll<Result<(), StorageError>> {
+    pub fn poll_done(&mut self, context: &mut Context<'_>) -> Poll<Written> {
         if self.current.is_none() {
             self.current = self.begin();
         }
-        match &mut self.current {
-            Some(current) => {
-                let result = current.poll_unpin(context);
-                let Poll::Ready(ended) = result else { return Poll::Pending };
-                self.current = None;
-                let pages = core::mem::take(&mut self.pages);
-                if ended.is_ok() || pages == 0 {
-                    return result;
-                }
-                self.lost += pages;
-                // Told once: nothing but what is in them is lost, and the next ones are not likely to fare better.
-                if self.lost == pages { result } else { Poll::Ready(Ok(())) }
-            }
-            None => Poll::Pending,
+        let Some(current) = &mut self.current else { return Poll::Pending };
+        let Poll::Ready(ended) = current.poll_unpin(context) else { return Poll::Pending };
+        self.current = None;
+        let records = core::mem::take(&mut self.batch);
+        let mut error = ended.err();
+        if error.is_some() && records.iter().all(is_page) {
+            // Told once: nothing but what is in them is lost, and the next ones are not likely to fare better.
+            error = error.filter(|_| self.lost == 0);
+            self.lost += records.len() as u64;
         }
+        Poll::Ready(Written { records, ok: ended.is_ok(), error })
     }
 
     /// Lets go of the store. What was not written is not written any more.
     pub fn close(&mut self) {
         self.queue.clear();
         self.current = None;
+        self.batch.clear();
         self.store = None;
     }
 
@@ -102,17 +109,17 @@ impl Writer {
         let first = self.queue.pop_front()?;
         let store = self.store.clone()?;
         let mut batch = Vec::from([first]);
-        if is_page(&batch[0]) {
+        if is_page(&batch[0].0) {
             let mut at = 0;
-            while let Some(write) = self.queue.get(at) {
-                if is_page(write) {
+            while let Some((record, _)) = self.queue.get(at) {
+                if is_page(record) {
                     batch.extend(self.queue.remove(at));
                 } else {
                     at += 1;
                 }
             }
-            self.pages = batch.len() as u64;
         }
+        self.batch = batch.iter().map(|(record, _)| *record).collect();
         Some(Box::pin(async move {
             let written = store.write(&batch).await;
             // The one record that nobody misses: the next start asks a directory.
@@ -121,6 +128,6 @@ impl Writer {
     }
 }
 
-fn is_page((record, _): &Write) -> bool {
+fn is_page(record: &Record) -> bool {
     matches!(record, Record::Page(..))
 }

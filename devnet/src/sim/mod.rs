@@ -171,10 +171,13 @@ impl<F: NodeFormat> Client<F> {
         Some(self.links.remove(place))
     }
 
-    fn write(&mut self, record: Record, bytes: Option<Vec<u8>>) {
+    fn write(&mut self, record: Record, bytes: Option<Vec<u8>>, now: Instant) {
         match bytes {
             Some(bytes) => _ = self.store.insert(record, bytes),
             None => _ = self.store.remove(&record),
+        }
+        if let Some(inside) = &mut self.inside {
+            inside.handle_written(&[record], true, now);
         }
     }
 

@@ -193,7 +193,8 @@ impl<F: NodeFormat> SimWorld<F> {
             Delivery::Fetched { client, id, path } => self.answer_fetch(client, id, &path),
             Delivery::Written { client, run, record, bytes } => {
                 if self.clients[client].run == run {
-                    self.clients[client].write(record, bytes);
+                    self.clients[client].write(record, bytes, self.now);
+                    self.drain_client(client);
                 }
             }
         }
@@ -395,7 +396,7 @@ impl<F: NodeFormat> SimWorld<F> {
             self.clients[index].writes.push(self.now);
         }
         if self.write_time.is_zero() {
-            return self.clients[index].write(record, bytes);
+            return self.clients[index].write(record, bytes, self.now);
         }
         let run = self.clients[index].run;
         self.later(self.write_time, Delivery::Written { client: index, run, record, bytes });
