@@ -23,6 +23,8 @@ mod driver;
 mod fakes;
 #[path = "web/fetch.rs"]
 mod fetch;
+#[path = "web/fixture.rs"]
+mod fixture;
 #[path = "web/page.rs"]
 mod page;
 #[path = "web/socket.rs"]
