@@ -3,7 +3,7 @@ import { Attempt } from './attempt.js';
 import { MixError, fromWire, mixError } from './errors.js';
 import { Closing } from './closing.js';
 import { Exchange } from './exchange.js';
-import { Inbox } from './inbox.js';
+import { Incoming } from './incoming.js';
 import { toBody } from './body.js';
 import { limits } from './limits.js';
 import { Listeners } from './listeners.js';
@@ -23,9 +23,7 @@ import { Network, gatewayInfo, topologyInfo } from './network.js';
 import { Outgoing } from './outgoing.js';
 import { PageLife } from './page-life.js';
 import { privacyReport } from './privacy.js';
-import type { ClientState, GatewayData, Sender, TrafficSettings, WorkerEvent } from './protocol.js';
-import { Received } from './received.js';
-import { Recent } from './recent.js';
+import type { ClientState, GatewayData, TrafficSettings, WorkerEvent } from './protocol.js';
 import { Session, openOptions, wasmSource } from './session.js';
 import { statsStream } from './stats.js';
 import { missingFeatures, supportAdvice } from './support.js';
@@ -81,20 +79,12 @@ export class MixClient extends EventTarget {
   });
   readonly #exchange = new Exchange({
     state: () => this.#state,
-    received: (body, sender) => this.#message(body, 'mixlet', sender),
+    received: (body, sender) => this.#incoming.message(body, 'mixlet', sender),
     onLate: (late) => this.#emit('late', late),
     onAnswerLost: (id, to, error) => this.#onUndelivered({ id, error, fragmentsAcked: 0, fragmentsTotal: 0 }, to),
   });
   readonly #listeners = new Listeners((type) => this.#onListeners(type));
-  readonly #inbox = new Inbox<ReceivedMessage>(
-    ({ reason, message }) =>
-      this.#emit('overflow', { reason, from: message.from, messages: 1, bytes: message.data.byteLength }),
-    () => {
-      if (this.#options.tabs === 'share') this.#tellListening();
-    },
-  );
-  /** The senders that can be answered. */
-  readonly #replyable = new Recent<string, true>(limits.watchedTags);
+  readonly #incoming: Incoming;
   #statsTimer: ReturnType<typeof setInterval> | undefined;
   #traffic: Readonly<TrafficSettings>;
   #state: ClientState = 'idle';
@@ -105,13 +95,10 @@ export class MixClient extends EventTarget {
   #attempt: Attempt | null = null;
   #session: Session | null = null;
   #closing: Closing | null = null;
-  #received = 0;
   /** When workers of ours died. */
   #crashes: number[] = [];
   /** Opened when waiting for the next worker is over. */
   #hurry = new Gate();
-  /** Ids of envelopes that were seen. */
-  readonly #seen = new Recent<string, true>(limits.seenMessages);
   readonly #page = new PageLife({
     onOnline: () => this.#session?.rpc.notify({ op: 'online' }),
     // The socket is closed now, so that the gateway keeps what comes.
@@ -130,6 +117,19 @@ export class MixClient extends EventTarget {
   constructor(options: MixClientOptions) {
     super();
     this.#options = checkClientOptions(options);
+    this.#incoming = new Incoming(this.#options.inbox === 'durable', {
+      onMessage: (message) => this.#emit('message', message),
+      onOverflow: (overflow) => this.#emit('overflow', overflow),
+      onHeard: () => {
+        if (this.#options.tabs === 'share') this.#tellListening();
+      },
+      reply: ({ tag, address }, data, options) => {
+        if (tag !== null) return this.send(tag as ReplyTag, data, options);
+        if (address !== null) return this.send(address as MixAddress, data, options);
+        toBody(data);
+        return this.#outgoing.refuse('', mixError('no-surbs', noTagAdvice));
+      },
+    });
     this.#traffic = Object.freeze(checkPrivacy({}, this.#options));
     const params = () => this.#traffic;
     this.traffic = {
@@ -240,7 +240,7 @@ export class MixClient extends EventTarget {
   messages(options: { signal?: AbortSignal | undefined } = {}): AsyncIterableIterator<ReceivedMessage> {
     checkKeys('messages', options, ['signal']);
     checkSignal(options.signal);
-    return this.#inbox.iterate(options.signal, this.#state === 'closed');
+    return this.#incoming.iterate(options.signal, this.#state === 'closed');
   }
 
   /**
@@ -330,7 +330,7 @@ export class MixClient extends EventTarget {
   ): void {
     super.addEventListener(type, listener, options);
     this.#listeners.add(type, listener, options);
-    if (type === 'message' && listener) this.#inbox.listen((message) => this.#emit('message', message));
+    if (type === 'message' && listener) this.#incoming.listen();
   }
 
   override removeEventListener<K extends keyof MixClientEventMap>(
@@ -433,10 +433,11 @@ export class MixClient extends EventTarget {
     if (traffic === this.#traffic) this.#traffic = Object.freeze(shared ?? traffic);
     else session.rpc.request('traffic', { traffic: this.#traffic }).catch(() => {});
     const wanted = this.#listeners.has('retransmit') || this.#listeners.has('surbs');
-    if (wanted || (this.#options.tabs === 'share' && this.#inbox.isHeard)) this.#tellListening();
+    if (wanted || (this.#options.tabs === 'share' && this.#incoming.isHeard)) this.#tellListening();
     this.#timeStats();
     this.#outgoing.attach(session.rpc);
     this.#exchange.attach(session.rpc);
+    this.#incoming.attach(session.rpc);
     this.#setLinkState(attempt.reportedState ?? 'ready');
     return address;
   }
@@ -489,14 +490,14 @@ export class MixClient extends EventTarget {
 
   #endListening(): void {
     this.#exchange.end();
-    this.#inbox.end();
+    this.#incoming.end();
   }
 
   /** This worker is not asked anything any more. */
   #leave(session: Session): void {
     if (this.#session === session) this.#session = null;
     this.#page.end();
-    this.#replyable.clear();
+    this.#incoming.detach();
     clearInterval(this.#statsTimer);
     this.#outgoing.setLinkUp(false);
   }
@@ -607,9 +608,7 @@ export class MixClient extends EventTarget {
         this.#outgoing.handle(event);
         break;
       case 'received':
-        if (event.tag !== null) this.#setReplyable(event.tag, event.canReply);
-        if (event.wire === null || this.#isNew(event.wire))
-          this.#inbox.push(this.#message(event.body, event.via, event));
+        this.#incoming.handle(event);
         break;
       case 'choose-gateway':
         if (this.#attempt) void this.#chooseGateway(this.#attempt, event.gateways);
@@ -632,7 +631,7 @@ export class MixClient extends EventTarget {
         );
         break;
       case 'surbs':
-        this.#setReplyable(event.tag, event.canReply);
+        this.#incoming.setReplyable(event.tag, event.canReply);
         this.#emit('surbs', { from: event.tag as ReplyTag, held: event.held });
         break;
       case 'overflow': {
@@ -654,7 +653,7 @@ export class MixClient extends EventTarget {
       case 'request':
       case 'streamOpened':
         // They bring reply blocks; how many is told when it changes.
-        if (event.tag !== null) this.#setReplyable(event.tag, true);
+        if (event.tag !== null) this.#incoming.setReplyable(event.tag, true);
         this.#exchange.handle(event);
         break;
       default:
@@ -684,47 +683,22 @@ export class MixClient extends EventTarget {
     this.#emit('error', error);
   }
 
-  /** A worker that took over does not know what the one before it had handed out. */
-  #isNew(wire: Uint8Array): boolean {
-    const id = wire.join();
-    if (this.#seen.has(id)) return false;
-    this.#seen.set(id, true);
-    return true;
-  }
-
-  #message(body: Uint8Array, via: 'mixlet' | 'plain', sender: Sender): ReceivedMessage {
-    return new Received(String(++this.#received), body, via, sender, this.#replier);
-  }
-
-  #setReplyable(tag: string, canReply: boolean): void {
-    if (canReply) this.#replyable.set(tag, true);
-    else this.#replyable.delete(tag);
-  }
-
   #onUndelivered(undelivered: Undelivered, to: string): void {
-    if (undelivered.error instanceof MixError && undelivered.error.code === 'no-surbs') this.#replyable.delete(to);
+    if (undelivered.error instanceof MixError && undelivered.error.code === 'no-surbs')
+      this.#incoming.setReplyable(to, false);
     this.#emit('undelivered', undelivered);
   }
-
-  readonly #replier = {
-    canReply: (tag: ReplyTag) => this.#replyable.has(tag),
-    reply: ({ tag, address }: Sender, data: MixData, options?: SendOptions) => {
-      if (tag !== null) return this.send(tag as ReplyTag, data, options);
-      if (address !== null) return this.send(address as MixAddress, data, options);
-      toBody(data);
-      return this.#outgoing.refuse('', mixError('no-surbs', noTagAdvice));
-    },
-  };
 
   #onListeners(type: string): void {
     if (type === 'retransmit' || type === 'surbs') this.#tellListening();
     if (type === 'stats') this.#timeStats();
+    if (type === 'message' && !this.#listeners.has(type)) this.#incoming.unlisten();
   }
 
   /** What is costly to tell is told only as long as somebody listens. */
   #tellListening(): void {
     const [retransmissions, surbs] = [this.#listeners.has('retransmit'), this.#listeners.has('surbs')];
-    const shared = this.#options.tabs === 'share' ? { messages: this.#inbox.isHeard } : {};
+    const shared = this.#options.tabs === 'share' ? { messages: this.#incoming.isHeard } : {};
     this.#session?.rpc.notify({ op: 'listen', retransmissions, surbs, ...shared });
   }
 

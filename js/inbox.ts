@@ -4,6 +4,8 @@ import { Jobs } from './tasks.js';
 /** What the inbox asks of a message. */
 interface Sized {
   readonly data: Uint8Array;
+  /** It was taken: whoever has it asks for the next. */
+  done(): void;
 }
 
 export interface Dropped<M> {
@@ -13,9 +15,11 @@ export interface Dropped<M> {
 
 /**
  * Received messages on their way to whoever listens. While nobody does they are kept, up to a bound; the first
- * listener gets them. After that each listener sees each message from the moment it began.
+ * listener gets them. After that each listener sees each message from the moment it began. Where somebody else keeps
+ * them, those that nobody listens to, or has taken when the last listener leaves, are dropped here.
  */
 export class Inbox<M extends Sized> {
+  readonly #keeps: boolean;
   readonly #kept = new Queue<M>(limits.keptMessages, limits.keptBytes);
   readonly #iterators = new Set<MessageIterator<M>>();
   readonly #dropped: (dropped: Dropped<M>) => void;
@@ -24,8 +28,9 @@ export class Inbox<M extends Sized> {
   readonly #onHeard: () => void;
   #wasHeard = false;
 
-  /** `onHeard`: somebody listens, or nobody does any more. */
-  constructor(dropped: (dropped: Dropped<M>) => void, onHeard: () => void) {
+  /** `keeps`: nobody else does. `onHeard`: somebody listens, or nobody does any more. */
+  constructor(keeps: boolean, dropped: (dropped: Dropped<M>) => void, onHeard: () => void) {
+    this.#keeps = keeps;
     this.#dropped = dropped;
     this.#onHeard = onHeard;
   }
@@ -33,6 +38,10 @@ export class Inbox<M extends Sized> {
   /** Whether somebody listens. */
   get isHeard(): boolean {
     return this.#dispatch !== null || this.#iterators.size > 0;
+  }
+
+  get isIterated(): boolean {
+    return this.#iterators.size > 0;
   }
 
   /** Takes a message that has arrived. */
@@ -61,6 +70,12 @@ export class Inbox<M extends Sized> {
     queueMicrotask(() => {
       for (const message of kept) this.#jobs.do(() => dispatch(message));
     });
+  }
+
+  /** Nobody listens to `dispatch` any more. */
+  unlisten(): void {
+    this.#dispatch = null;
+    this.#noticeHeard();
   }
 
   /**
@@ -98,7 +113,7 @@ export class Inbox<M extends Sized> {
   }
 
   #keep(message: M): void {
-    if (!this.#kept.push(message)) this.#dropped({ reason: 'kept', message });
+    if (this.#keeps && !this.#kept.push(message)) this.#dropped({ reason: 'kept', message });
   }
 }
 
@@ -107,6 +122,8 @@ class MessageIterator<M extends Sized> implements AsyncIterableIterator<M> {
   readonly #waiting: ((result: IteratorResult<M, undefined>) => void)[] = [];
   readonly #signal: AbortSignal | undefined;
   readonly #onLeave: (unread: M[]) => void;
+  /** What was handed out and is done with the next call. */
+  #handed: M[] = [];
   #ended = false;
 
   constructor(signal: AbortSignal | undefined, onLeave: (unread: M[]) => void) {
@@ -119,6 +136,7 @@ class MessageIterator<M extends Sized> implements AsyncIterableIterator<M> {
   push(message: M): boolean {
     const waiting = this.#waiting.shift();
     if (!waiting) return this.#queue.push(message);
+    this.#handed.push(message);
     waiting({ value: message, done: false });
     return true;
   }
@@ -132,8 +150,12 @@ class MessageIterator<M extends Sized> implements AsyncIterableIterator<M> {
   }
 
   next(): Promise<IteratorResult<M, undefined>> {
+    for (const message of this.#handed.splice(0)) message.done();
     const message = this.#queue.shift();
-    if (message) return Promise.resolve({ value: message, done: false });
+    if (message) {
+      this.#handed.push(message);
+      return Promise.resolve({ value: message, done: false });
+    }
     if (this.#ended) return Promise.resolve({ value: undefined, done: true });
     return new Promise((resolve) => this.#waiting.push(resolve));
   }

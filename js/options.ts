@@ -42,6 +42,8 @@ export function checkClientOptions(options: MixClientOptions): CheckedOptions {
     'privacy',
     'reconnect',
     'tabs',
+    'inbox',
+    'pseudonym',
     'askForMore',
     'trace',
     'wasm',
@@ -54,6 +56,8 @@ export function checkClientOptions(options: MixClientOptions): CheckedOptions {
     storage = defaultStorage(),
     privacy = 'balanced',
     tabs = 'exclusive',
+    inbox = 'memory',
+    pseudonym = 'fresh',
     askForMore = true,
     trace = false,
   } = options;
@@ -64,6 +68,9 @@ export function checkClientOptions(options: MixClientOptions): CheckedOptions {
   if (storage !== 'indexeddb' && storage !== 'memory') throw invalid("storage must be 'indexeddb' or 'memory'");
   if (tabs !== 'exclusive' && tabs !== 'share') throw invalid("tabs must be 'exclusive' or 'share'");
   if (tabs === 'share' && storage === 'memory') throw invalid("tabs: 'share' needs storage: 'indexeddb'");
+  if (inbox !== 'memory' && inbox !== 'durable') throw invalid("inbox must be 'memory' or 'durable'");
+  if (inbox === 'durable' && storage === 'memory') throw invalid("inbox: 'durable' needs storage: 'indexeddb'");
+  if (pseudonym !== 'fresh' && pseudonym !== 'kept') throw invalid("pseudonym must be 'fresh' or 'kept'");
   checkBoolean('askForMore', askForMore);
   checkBoolean('trace', trace);
   checkKeys('gateway', options.gateway ?? {}, ['id', 'select']);
@@ -79,6 +86,8 @@ export function checkClientOptions(options: MixClientOptions): CheckedOptions {
     profile,
     storage,
     tabs,
+    inbox,
+    pseudonym,
     gatewayId,
     gatewaySelect: typeof select === 'function' ? 'ask' : select,
     chooseGateway: typeof select === 'function' ? select : undefined,

@@ -9,14 +9,15 @@ const bytesIn = 70 /* the gateway took it */ + (30 + 21) /* its ack */ + (30 + 1
 /** What these settings show to whom. */
 export function privacyReport(options: CheckedOptions): PrivacyReport {
   const { slotMs, loopMs, hopDelayMs, ackDelayMs, dangerNoPacing, askForMore, gatewaySelect } = options;
-  const { storage, topology, worker, minPerformance = 50, refreshMs = 300_000 } = options;
+  const { pseudonym, storage, topology, worker, minPerformance = 50, refreshMs = 300_000 } = options;
   const rate = 1000 / loopMs + (dangerNoPacing ? 0 : 1000 / slotMs);
 
   const leaving = dangerNoPacing
     ? 'Packets leave when you send, so it sees when and how much.'
     : `About ${Math.round(rate)} packets a second leave at random times, the same whatever you do.`;
   const traffic = `and when you are connected. ${leaving} What arrives depends on what you do: a packet with your data brings back an ack but no loop cover, and what others send you comes on top. By counting it can estimate how much you send and receive, and when; not with whom, nor what.`;
-  const tag = 'a random tag that is the same until you start anew (none with replies: 0)';
+  const until = pseudonym === 'kept' ? 'for each recipient always the same' : 'the same until you start anew';
+  const tag = `a random tag that is ${until} (none with replies: 0)`;
   const asking = askForMore ? ', unless you answer it and run out of its reply blocks' : '';
   const sees: PrivacyReport['sees'] = [
     { who: 'gateway', what: `Your IP address, the identity in your address, ${traffic}` },
@@ -59,6 +60,7 @@ export function privacyReport(options: CheckedOptions): PrivacyReport {
       worker === false,
       'Packets are made in this thread. Where it is busy, or its page hidden, fewer leave, and the gateway and the line see that.',
     ],
+    ['pseudonym', pseudonym === 'kept', 'A peer knows at each start that it is you again, although not where you are.'],
     ['askForMore', askForMore, 'A peer you answer learns your address when its reply blocks run out.'],
     [
       'storage',

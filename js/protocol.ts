@@ -70,6 +70,8 @@ export interface OpenOptions extends TrafficSettings {
   storage: 'indexeddb' | 'memory';
   /** Whether pages may use the connection of another one. For `js/worker.ts` only. */
   tabs: 'exclusive' | 'share';
+  inbox: 'memory' | 'durable';
+  pseudonym: 'fresh' | 'kept';
   gatewayId?: string | undefined;
   /** How the gateway of a new client is chosen. `ask`: by the page, which is sent `choose-gateway`. */
   gatewaySelect: 'random' | 'fastest' | 'ask';
@@ -344,7 +346,22 @@ export interface StopNotice {
   call: number;
 }
 
-export type Notice = OnlineNotice | WatchNotice | ListenNotice | ChooseNotice | StayNotice | StopNotice;
+/**
+ * Somebody on the page takes the messages of a durable inbox, or nobody does any more. In the beginning nobody does. Those
+ * that were given and are not done are given again when the next one begins. No answer.
+ */
+export interface TakeNotice {
+  op: 'take';
+  taking: boolean;
+}
+/** The message with this number in the store is done. One that is done already is fine. No answer. */
+export interface DoneNotice {
+  op: 'done';
+  kept: number;
+}
+
+export type Notice =
+  OnlineNotice | WatchNotice | ListenNotice | ChooseNotice | StayNotice | StopNotice | TakeNotice | DoneNotice;
 export type PageMessage = Request | Notice;
 export type Op = Request['op'];
 
@@ -456,13 +473,18 @@ export type WorkerEvent =
   /** The recipient's client has the whole message. */
   | { event: 'receipted'; message: number; roundTripMs: number }
   | { event: 'notReceipted'; message: number; error: WireError }
-  /** The buffer of `body` is transferred. `via`: bare bytes, or the envelope of a mixlet peer, whose id is `wire`. */
+  /**
+   * The buffer of `body` is transferred. `via`: bare bytes, or the envelope of a mixlet peer, whose id is `wire`. One of a
+   * durable inbox has a number in the store, the time at which it came, and a `wire` in any case.
+   */
   | ({
       event: 'received';
       body: Uint8Array;
       via: 'mixlet' | 'plain';
       wire: Uint8Array | null;
       canReply: boolean;
+      kept?: number;
+      at?: number;
     } & Sender)
   | ({ event: 'response'; message: number; body: Uint8Array } & Sender)
   | { event: 'requestFailed'; message: number; error: WireError }

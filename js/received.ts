@@ -7,21 +7,35 @@ export interface Replier {
   reply(sender: Sender, data: MixData, options?: SendOptions): SentMessage;
 }
 
+/** A message that came in. */
+export interface Arrival {
+  readonly id: string;
+  readonly body: Uint8Array;
+  readonly via: 'mixlet' | 'plain';
+  readonly sender: Sender;
+  readonly at: Date;
+  /** Takes it out of a durable inbox. */
+  readonly done?: () => void;
+}
+
 export class Received implements ReceivedMessage {
   readonly id: string;
   readonly data: Uint8Array;
-  readonly receivedAt = new Date();
+  readonly receivedAt: Date;
   readonly via: 'mixlet' | 'plain';
   readonly from: ReplyTag | null;
   readonly #sender: Sender;
+  readonly #done: (() => void) | undefined;
   readonly #replier: Replier;
 
-  constructor(id: string, data: Uint8Array, via: 'mixlet' | 'plain', sender: Sender, replier: Replier) {
+  constructor({ id, body, via, sender, at, done }: Arrival, replier: Replier) {
     this.id = id;
-    this.data = data;
+    this.data = body;
+    this.receivedAt = at;
     this.via = via;
     this.from = sender.tag as ReplyTag | null;
     this.#sender = sender;
+    this.#done = done;
     this.#replier = replier;
   }
 
@@ -40,5 +54,9 @@ export class Received implements ReceivedMessage {
 
   reply(data: MixData, options?: SendOptions): SentMessage {
     return this.#replier.reply(this.#sender, data, options);
+  }
+
+  done(): void {
+    this.#done?.();
   }
 }

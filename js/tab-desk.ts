@@ -61,6 +61,8 @@ export class Desk {
   /** Messages that nobody listens for yet. */
   #kept: Event<'received'>[] = [];
   #keptBytes = 0;
+  /** Who takes the messages of a durable inbox, in the order in which they began: the first gets them. */
+  #takers: Seat[] = [];
   #next = 0;
   #opened: object | null = null;
   #state: Event<'state'> | null = null;
@@ -105,6 +107,7 @@ export class Desk {
     for (const stream of seat.streams) this.#incoming.delete(stream);
     for (const service of [...this.#serving.keys()]) this.#unserve(seat, { id: 0, op: 'unserve', service });
     for (const service of [...this.#accepting.keys()]) this.#refuse(seat, { id: 0, op: 'refuseStreams', service });
+    this.#take(seat, false);
     if (this.#seats.size > 0) this.#tellListening();
     else if (!this.#ending) this.#owner.empty();
   }
@@ -122,6 +125,9 @@ export class Desk {
         seat.listening = { ...message, messages: message.messages ?? false };
         this.#tellListening();
         this.#giveKept();
+        break;
+      case 'take':
+        this.#take(seat, message.taking);
         break;
       case 'send':
         seat.messages.set(message.message, false);
@@ -369,9 +375,22 @@ export class Desk {
     seat.post(event, transfer);
   }
 
+  /** When another page gets the messages, it gets all that are not done. */
+  #take(seat: Seat, taking: boolean): void {
+    const [before] = this.#takers;
+    this.#takers = this.#takers.filter((taker) => taker !== seat);
+    if (taking) this.#takers.push(seat);
+    const [now] = this.#takers;
+    if (now === before && seat !== now) return;
+    if (before) this.#owner.engine({ op: 'take', taking: false });
+    if (now) this.#owner.engine({ op: 'take', taking: true });
+  }
+
   /** Every page that listens gets every message, and none of them the others' bodies. */
   #received(event: Event<'received'>): void {
-    if (this.#anyListens) this.#give(event);
+    // Those of a durable inbox stay where they are until a page takes them.
+    if (event.kept !== undefined) this.#takers[0]?.post(event, [event.body.buffer as ArrayBuffer]);
+    else if (this.#anyListens) this.#give(event);
     else if (this.#kept.length >= limits.keptMessages || this.#keptBytes + event.body.byteLength > limits.keptBytes) {
       const { tag: from, body } = event;
       this.#tellAll({ event: 'overflow', reason: 'kept', from, messages: 1, bytes: body.byteLength });

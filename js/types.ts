@@ -41,6 +41,19 @@ export interface MixClientOptions {
   /** How much traffic leaves and how long packets are held. Default `balanced`. */
   privacy?: PrivacyProfile | Partial<PrivacyParams> | undefined;
   reconnect?: ReconnectOptions | undefined;
+  /**
+   * Where received messages wait for the application. `memory` (default): in the page, and what it has not taken is gone
+   * after a reload. `durable`: in the store, encrypted, until they are done: at the next `next()` of `messages()`, or at
+   * `message.done()`. A message that was not done comes again, after a reload or when another loop begins, under the same
+   * `id`. One loop at a time takes them. A receipt is sent only when the message is in the store. Needs
+   * `storage: 'indexeddb'`.
+   */
+  inbox?: 'memory' | 'durable' | undefined;
+  /**
+   * The tag under which each recipient knows this client. `fresh` (default): a new one at each start. `kept`: the same at
+   * each start, another for each recipient; a recipient then knows that it is you again.
+   */
+  pseudonym?: 'fresh' | 'kept' | undefined;
   /** May ask a peer for more SURBs, which tells it our address. Default true. */
   askForMore?: boolean | undefined;
   /** Raises `packet` events, which cost something. Default false. */
@@ -332,6 +345,7 @@ export interface SendProgress {
 }
 
 export interface ReceivedMessage {
+  /** Different for each message of a client; with `inbox: 'durable'` also over reloads. */
   readonly id: string;
   readonly data: Uint8Array;
   readonly receivedAt: Date;
@@ -350,6 +364,8 @@ export interface ReceivedMessage {
   json<T = unknown>(): T;
   /** The same as `send(message.from, …)`. Rejects `no-surbs` when it cannot be answered. */
   reply(data: MixData, options?: SendOptions): SentMessage;
+  /** Takes it out of the store, where `inbox: 'durable'` keeps it. Else it does nothing. */
+  done(): void;
 }
 
 export interface GatewayInfo {

@@ -347,6 +347,14 @@ pub const PAGES_FINISHED_LEN_MAX: usize = 2 << 20;
 pub const PAGES_SEEN_LEN_MAX: usize = 2 << 20;
 /// Bytes in the store for fragments of half-received messages; further ones are not kept.
 pub const PAGES_UNFINISHED_LEN_MAX: usize = 16 << 20;
+/// Messages in the store that the application has not taken; further ones are refused.
+pub const INBOX_COUNT_MAX: usize = 16_384;
+/// Bytes of them.
+pub const INBOX_LEN_MAX: usize = 64 << 20;
+/// Messages of the store that the application has and is not done with; the next are told when there are fewer.
+pub const INBOX_TOLD_COUNT_MAX: usize = 256;
+/// Bytes of them, but for the last.
+pub const INBOX_TOLD_LEN_MAX: usize = 8 << 20;
 /// A half-received message that was stored this long ago is not gone on with.
 pub const PAGES_UNFINISHED_AGE_MAX: Duration = Duration::from_secs(24 * 3600);
 

@@ -164,6 +164,40 @@ fn surbs_of_others_can_be_used_by_the_next_run() {
 }
 
 #[test]
+fn a_pseudonym_that_is_kept_is_the_same_in_every_run_and_another_for_each_recipient() {
+    for keeps_pages in [true, false] {
+        let (mut world, alice, bob) = with(4, |config| Config { keeps_pseudonyms: true, keeps_pages, ..config });
+        let mut tags = Vec::new();
+        for run in 0..3 {
+            let body = [run];
+            world.send(ALICE, u64::from(run), &bob, &body, &surbs(3)).unwrap();
+            world.run_until(secs(30), |world| world.received(BOB).len() == usize::from(run) + 1);
+            tags.push(tag(&world));
+            // Over the first SURBs there are, which are those of the run before where they are kept.
+            world.send(BOB, u64::from(run), &Recipient::Tag(tags[0]), &body, &plain()).unwrap();
+            let is_kept = keeps_pages || run == 0;
+            if is_kept {
+                world.run_until(secs(30), |world| answers(world, ALICE).len() == usize::from(run) + 1);
+            } else {
+                world.run_for(secs(5));
+            }
+            settle(&mut world);
+            if run < 2 {
+                world.kill_client(ALICE);
+                world.start_client(ALICE);
+                world.until_ready(ALICE);
+            }
+        }
+        assert!(tags[0] == tags[1] && tags[1] == tags[2]);
+        let before = world.received(ALICE).len();
+        world.send(ALICE, 10, &alice, b"to myself", &surbs(1)).unwrap();
+        world.run_until(secs(30), |world| world.received(ALICE).len() > before);
+        let other = world.received(ALICE).last().unwrap().1.unwrap();
+        assert!(other != tags[0]);
+    }
+}
+
+#[test]
 fn used_surbs_are_not_held_by_the_next_run() {
     let (mut world, _, bob) = with(2, |config| Config { ask_for_more: false, ..config });
     world.send(ALICE, 1, &bob, b"question", &surbs(20)).unwrap();

@@ -4,7 +4,8 @@
 
 use std::path::PathBuf;
 
-use mixlet::engine::Sphinx;
+use mixlet::engine::{Recipient, Sphinx};
+use mixlet::exchange::InboxEntry;
 use mixlet::exchange::envelope::{Envelope, Id, Kind, pack_item, simple};
 use mixlet::gateway::{IdentityKeypair, SharedKey};
 use mixlet::identity::{Identity, Registration};
@@ -255,6 +256,9 @@ fn records() -> Vec<Vec<u8>> {
     let pages = vectors("pages.json");
     let mut seeds = vec![identity.to_bytes().to_vec(), registration.to_bytes().to_vec()];
     seeds.extend(["given", "held", "finished", "seen", "unfinished"].map(|shelf| bytes(&pages[shelf], "page")));
+    let from = Some(Recipient::Tag(SenderTag([5; 16])));
+    let entry = InboxEntry { id: Id([7; 16]), enveloped: true, at: 1_780_000_000, from, body: b"hello".to_vec() };
+    seeds.push(entry.to_bytes().to_vec());
     seeds
 }
 

@@ -5,7 +5,7 @@ use mixlet::engine::pages::{
     Entry, Given, Held, Piece, Seen, read_finished, read_page, write_finished_page, write_page,
 };
 use mixlet::engine::{Config, Record, Shelf};
-use mixlet::exchange::Client;
+use mixlet::exchange::{Client, InboxEntry};
 use mixlet::identity::{Identity, Registration};
 use mixlet::limits;
 use mixlet::time::{Duration, Instant};
@@ -43,8 +43,11 @@ fn pages(data: &[u8]) {
     if let Ok((key, sets)) = read_finished(data) {
         assert_eq!(write_finished_page(&key, &sets), data);
     }
+    if let Some(entry) = InboxEntry::from_bytes(data) {
+        assert_eq!(*entry.to_bytes(), data);
+    }
     let mut config = Config::with_topology(String::new(), Duration::from_secs(1_780_000_000));
-    config.keeps_pages = true;
+    (config.keeps_pages, config.keeps_inbox) = (true, true);
     let identity = Identity::generate(&mut ChaCha20Rng::seed_from_u64(1));
     let (rng, now) = (Box::new(ChaCha20Rng::seed_from_u64(2)), Instant::from_micros(3_600_000_000));
     let mut client: Client = Client::new(config, identity, None, rng, now);
@@ -59,6 +62,8 @@ fn pages(data: &[u8]) {
     for bound in client.engine().bounds().into_iter().chain(client.bounds()) {
         assert!(bound.len <= bound.limit, "{bound:?}");
     }
+    client.take_messages(true);
+    while client.poll_event(now).is_some() {}
     client.engine_mut().connect(now);
     client.close(false, now, now);
     while client.poll_request().is_some() {}

@@ -40,6 +40,12 @@ pub struct Config {
     /// The driver keeps pages ([`Record::Page`](super::Record::Page)) for whoever goes on with this identity. Default
     /// false: then none are made.
     pub keeps_pages: bool,
+    /// Where pages are kept: messages that came in stay in the store until the application is done with them. Default
+    /// false.
+    pub keeps_inbox: bool,
+    /// The tag that a recipient knows us by is the same in every run, instead of a new one in each: it follows from our
+    /// keys and its address. Default false.
+    pub keeps_pseudonyms: bool,
 }
 
 /// The traffic parameters; the defaults are Nym's, so that all share one crowd.
@@ -141,6 +147,8 @@ impl Config {
             minimum_performance: 50,
             ask_for_more: true,
             keeps_pages: false,
+            keeps_inbox: false,
+            keeps_pseudonyms: false,
         };
         if config.directories.is_empty() {
             return Err(ConfigError::NoNetwork);
@@ -164,6 +172,8 @@ impl Config {
             minimum_performance: 50,
             ask_for_more: true,
             keeps_pages: false,
+            keeps_inbox: false,
+            keeps_pseudonyms: false,
         }
     }
 

@@ -8,9 +8,12 @@
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 
+use mixlet_ciphers::hkdf_blake3;
 use rand_core::CryptoRng;
+use zeroize::Zeroizing;
 
 use super::shelf::Place;
+use crate::identity::Identity;
 use crate::limits;
 use crate::message::{Address, KeyDigest, ReplyKey, ReplySurb, SenderTag};
 use crate::table::{Table, TableSet};
@@ -32,6 +35,8 @@ pub(super) struct Conversations {
     sweep: Option<Instant>,
     /// Pages of the store in which a key is not needed any more, once for each key.
     released: Vec<u32>,
+    /// What tags are made of that are the same in every run.
+    pseudonyms: Option<Zeroizing<[u8; 32]>>,
 }
 
 /// A recipient we write to under a tag of ours.
@@ -100,11 +105,25 @@ impl Conversations {
             self.touch(tag, now);
             return tag;
         }
-        self.make_room();
-        let tag = SenderTag::random(rng);
-        self.begin(tag, to, now);
+        let tag = match &self.pseudonyms {
+            Some(key) => kept_tag(key, to),
+            None => SenderTag::random(rng),
+        };
+        // One that is kept may be known from an earlier run.
+        if !self.by_tag.contains_key(&tag) {
+            self.make_room();
+            self.begin(tag, to, now);
+        }
         self.by_address.insert(to.clone(), tag);
+        self.touch(tag, now);
         tag
+    }
+
+    /// From now on recipients know us by the same tag in every run.
+    pub(super) fn keep_pseudonyms(&mut self, identity: &Identity) {
+        let mut key = Zeroizing::new([0; 32]);
+        hkdf_blake3(Some(PSEUDONYMS_SALT), identity.encryption.as_bytes(), &mut *key);
+        self.pseudonyms = Some(key);
     }
 
     /// The tag this recipient knows us by in this run.
@@ -370,6 +389,17 @@ impl Conversations {
         }
     }
 }
+
+/// The tag that this recipient knows us by in every run. Who does not have our keys cannot tell that two tags are of one
+/// client.
+fn kept_tag(key: &[u8; 32], to: &Address) -> SenderTag {
+    let mut tag = [0; 16];
+    hkdf_blake3(Some(key), &to.to_bytes(), &mut tag);
+    SenderTag(tag)
+}
+
+/// Sets the key of tags apart from everything else that is made of an identity.
+const PSEUDONYMS_SALT: &[u8] = b"mixlet pseudonyms 1";
 
 #[cfg(test)]
 mod tests {

@@ -591,7 +591,7 @@ impl<P: PacketFormat> Engine<P> {
     }
 
     /// What time it is by this machine's clock, in seconds since 1970.
-    pub(super) fn unix(&self, now: Instant) -> u64 {
+    pub fn unix(&self, now: Instant) -> u64 {
         (self.config.unix_zero + now.since(Instant::ZERO)).as_secs()
     }
 

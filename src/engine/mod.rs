@@ -164,6 +164,10 @@ impl<P: PacketFormat> Engine<P> {
         let pacing = Pacing::new(&config.traffic, &mut *rng);
         let reassembler = Reassembler::new(Budget::default(), &mut *rng);
         let records = config.keeps_pages.then(|| Box::new(records::Records::new(reassembler.digest_key())));
+        let mut conversations = conversations::Conversations::default();
+        if config.keeps_pseudonyms {
+            conversations.keep_pseudonyms(&identity);
+        }
         Self {
             config,
             identity,
@@ -193,7 +197,7 @@ impl<P: PacketFormat> Engine<P> {
             reassembler,
             pushed_out_reported: (0, 0),
             replies: replies::Replies::default(),
-            conversations: conversations::Conversations::default(),
+            conversations,
             records,
             reports: reports::Reports::default(),
             requests: VecDeque::new(),

@@ -218,6 +218,14 @@ impl<P: PacketFormat> Engine<P> {
         self.records.as_ref()?.next_write()
     }
 
+    /// Writes now what says that something was received: sets that are complete, ids that were seen.
+    pub fn write_marks(&mut self) {
+        let Some(records) = &mut self.records else { return };
+        for shelf in [&mut records.finished, &mut records.seen].into_iter().filter(|shelf| shelf.has_changed()) {
+            shelf.write(&mut self.requests);
+        }
+    }
+
     /// Writes the pages that have changed, if it is time.
     pub(super) fn write_due(&mut self, now: Instant) {
         if self.next_write().is_some_and(|at| at <= now) {
@@ -281,6 +289,11 @@ impl<P: PacketFormat> Engine<P> {
             records.change(false, now);
         }
         restored.unwrap_or_default()
+    }
+
+    /// A time in the store, as seconds since 1970; what lies ahead counts as now.
+    pub fn instant_of(&self, unix: u64, now: Instant) -> Instant {
+        instant(self.config.unix_zero, unix, now)
     }
 
     /// A page of the exchange's could not be used.

@@ -9,6 +9,7 @@ use chacha20::ChaCha20Rng;
 use rand_core::{CryptoRng, SeedableRng};
 
 use super::envelope::{self, Envelope, Id, Kind, Opened, Refusal};
+use super::inbox::{Held, Inbox, InboxEntry, Landed};
 use super::outbox::{self, Outbox};
 use super::peers::{self, Peers, Speaks};
 use super::receipts::{Promised, Receipts};
@@ -31,6 +32,7 @@ pub struct Client<P: PacketFormat = Sphinx> {
     engine: Engine<P>,
     outbox: Outbox,
     peers: Peers,
+    inbox: Inbox,
     receipts: Receipts,
     requests: Requests,
     serving: Serving,
@@ -60,7 +62,9 @@ impl<P: PacketFormat> Client<P> {
         now: Instant,
     ) -> Self {
         let own = ChaCha20Rng::from_rng(&mut *rng);
+        let inbox = Inbox::new(config.keeps_inbox && config.keeps_pages);
         Self {
+            inbox,
             engine: Engine::new(config, identity, registration, rng, now),
             outbox: Outbox::new(own),
             peers: Peers::default(),
@@ -80,6 +84,15 @@ impl<P: PacketFormat> Client<P> {
 
     /// As [`Engine::restore`].
     pub fn restore(&mut self, record: Record, bytes: Option<&[u8]>, now: Instant) {
+        if let Record::Page(Shelf::Inbox, number) = record
+            && let Some((id, at)) = bytes.and_then(|bytes| self.inbox.restore(number, bytes))
+        {
+            if let Some(id) = id {
+                self.receipts.has_seen(id, self.engine.instant_of(at, now));
+                self.engine.keep_seen(id.0, now);
+            }
+            return;
+        }
         if let Record::Page(Shelf::Acked | Shelf::Outbox | Shelf::Inbox, _) = record {
             self.engine.count_bad_page();
             self.chores.push_back(Request::Forget { record });
@@ -282,6 +295,21 @@ impl<P: PacketFormat> Client<P> {
         self.peers.get(peer)
     }
 
+    /// Somebody takes the messages of a durable inbox from now on, or nobody does any more: all that are not done are told
+    /// again to who takes them next.
+    pub fn take_messages(&mut self, is_taken: bool) {
+        self.inbox.take(is_taken);
+    }
+
+    /// The application is done with a message of a durable inbox. One that is done already is fine.
+    pub fn done(&mut self, number: u32) {
+        if let Some(chore) = self.inbox.done(number) {
+            // What says that it was received goes to the store at the latest with this: else it could be received again.
+            self.engine.write_marks();
+            self.chores.push_back(chore);
+        }
+    }
+
     /// Ends; see [`Engine::close`]. Requests fail.
     pub fn close(&mut self, drain: bool, deadline: Instant, now: Instant) {
         self.fail_requests(Code::Closed, now);
@@ -313,7 +341,13 @@ impl<P: PacketFormat> Client<P> {
     }
 
     /// Records that were asked for are in the store, or deleted; not `ok`: none of them is.
-    pub fn handle_written(&mut self, _records: &[Record], _ok: bool, _now: Instant) {}
+    pub fn handle_written(&mut self, records: &[Record], ok: bool, now: Instant) {
+        for record in records {
+            if let Record::Page(Shelf::Inbox, number) = record {
+                self.message_landed(*number, ok, now);
+            }
+        }
+    }
 
     /// The time of the last [`Self::poll_timeout`] has come.
     pub fn handle_timeout(&mut self, now: Instant) {
@@ -341,7 +375,7 @@ impl<P: PacketFormat> Client<P> {
     /// News for the user.
     pub fn poll_event(&mut self, now: Instant) -> Option<Event> {
         self.pump(now);
-        self.events.pop_front()
+        self.events.pop_front().or_else(|| self.inbox.tell())
     }
 
     /// When [`Self::handle_timeout`] is to be called at the latest.
@@ -359,7 +393,7 @@ impl<P: PacketFormat> Client<P> {
     }
 
     /// How full the tables of the exchange are; those of the engine are in [`Engine::bounds`].
-    pub fn bounds(&self) -> [Bound; 13] {
+    pub fn bounds(&self) -> [Bound; 15] {
         let bound = |name, len, limit| Bound { name, len, limit };
         [
             // Requests, receipts and what streams have under way are bounded by tables of their own.
@@ -367,6 +401,8 @@ impl<P: PacketFormat> Client<P> {
             bound("known peers", self.peers.count(), limits::KNOWN_PEERS_COUNT_MAX),
             bound("receipts awaited", self.receipts.count(), limits::RECEIPTS_AWAITED_COUNT_MAX),
             bound("bytes without receipt", self.receipts.bytes(), limits::RECEIPTS_AWAITED_LEN_MAX + ENVELOPES_LEN),
+            bound("messages not taken", self.inbox.count(), limits::INBOX_COUNT_MAX),
+            bound("bytes not taken", self.inbox.bytes(), limits::INBOX_LEN_MAX),
             bound("ids seen", self.receipts.seen_count(), limits::SEEN_IDS_COUNT_MAX),
             bound("requests", self.requests.count(), limits::REQUESTS_COUNT_MAX),
             bound("bytes of requests", self.requests.bytes(), limits::REQUESTS_LEN_MAX),
@@ -493,7 +529,12 @@ impl<P: PacketFormat> Client<P> {
                 if let Some(from) = &from {
                     self.heard(from, Speaks::Plain, now);
                 }
-                self.events.push_back(Event::Engine(engine::Event::Received { body, tag, over }));
+                if self.inbox.is_durable() {
+                    let id = self.outbox.id();
+                    self.keep_message((id, false), body, from, false, now);
+                } else {
+                    self.events.push_back(Event::Engine(engine::Event::Received { body, tag, over }));
+                }
             }
             Opened::Unknown { id, what } => {
                 self.unsupported += 1;
@@ -581,14 +622,63 @@ impl<P: PacketFormat> Client<P> {
     fn message(&mut self, envelope: &Envelope<'_>, from: Option<Recipient>, now: Instant) {
         if let Some(from) = &from {
             self.heard_mixlet(from, None, now);
-            // Also for one that came again: the first receipt may be lost.
-            if envelope.flags & envelope::WANTS_RECEIPT != 0 {
-                self.outbox.answer(from, Kind::Receipt, envelope.id, &[]);
-            }
+        }
+        let receipt = from.as_ref().filter(|_| envelope.flags & envelope::WANTS_RECEIPT != 0);
+        if self.inbox.is_durable() && !self.receipts.has(envelope.id, now) {
+            let wanted = receipt.is_some();
+            return self.keep_message((envelope.id, true), envelope.body.to_vec(), from, wanted, now);
+        }
+        // Also for one that came again: the first receipt may be lost.
+        if let Some(from) = receipt
+            && !matches!(self.inbox.holds(envelope.id, true), Some(Held::Writing))
+        {
+            self.outbox.answer(from, Kind::Receipt, envelope.id, &[]);
         }
         if self.receipts.is_new(envelope.id, now) {
             self.engine.keep_seen(envelope.id.0, now);
             self.events.push_back(Event::Message { id: envelope.id, body: envelope.body.to_vec(), from });
+        }
+    }
+
+    /// A message for the store, which the application is told of when it is there.
+    fn keep_message(
+        &mut self,
+        (id, enveloped): (Id, bool),
+        body: Vec<u8>,
+        from: Option<Recipient>,
+        receipt: bool,
+        now: Instant,
+    ) {
+        if !self.inbox.has_room(body.len()) {
+            self.events.push_back(Event::Overflow { from, bytes: body.len(), store: false });
+            return;
+        }
+        if enveloped {
+            self.receipts.is_new(id, now);
+        }
+        let at = self.engine.unix(now);
+        let chore = self.inbox.add(InboxEntry { id, enveloped, at, from, body }, receipt);
+        self.chores.push_back(chore);
+        // In one go with the message: either both are there after a crash or none.
+        self.engine.write_marks();
+    }
+
+    /// A message is in the store, or there was no room.
+    fn message_landed(&mut self, number: u32, ok: bool, now: Instant) {
+        match self.inbox.landed(number, ok) {
+            Some(Landed::Stored { id, enveloped, receipt }) => {
+                if enveloped {
+                    self.engine.keep_seen(id.0, now);
+                }
+                if let Some(to) = receipt {
+                    self.outbox.answer(&to, Kind::Receipt, id, &[]);
+                }
+            }
+            Some(Landed::Refused { id, from, bytes }) => {
+                self.receipts.has_not_seen(id);
+                self.events.push_back(Event::Overflow { from: Some(from), bytes, store: true });
+            }
+            Some(Landed::Passed) | None => {}
         }
     }
 

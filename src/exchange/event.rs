@@ -13,6 +13,22 @@ use crate::time::Duration;
 pub enum Event {
     /// From the engine. A message in it is one of bare bytes.
     Engine(engine::Event),
+    /// A message that stays in the store until [`super::Client::done`] is called with its number. Whoever begins to take
+    /// messages is told of it again.
+    Kept {
+        /// Its number in the store.
+        number: u32,
+        /// The same in each run: that of its envelope, or one of our own.
+        id: Id,
+        /// It came in an envelope, from a mixlet peer.
+        enveloped: bool,
+        /// When it came, seconds since 1970.
+        at: u64,
+        /// Whom to answer, if anybody.
+        from: Option<Recipient>,
+        /// The sender's bytes.
+        body: Vec<u8>,
+    },
     /// An answer to a request that was given up before.
     Late {
         /// The caller's number of the request.
@@ -41,6 +57,16 @@ pub enum Event {
         id: MessageId,
         /// Why.
         code: Code,
+    },
+    /// A message was not taken, as there was no room for it in the store. If it was to be receipted its sender sends it
+    /// again.
+    Overflow {
+        /// Who had sent it, if that is known.
+        from: Option<Recipient>,
+        /// Its length.
+        bytes: usize,
+        /// The store is full, else too much waits for the application.
+        store: bool,
     },
     /// What is known of a peer's client has changed.
     Peer {

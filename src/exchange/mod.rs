@@ -11,6 +11,7 @@
 mod client;
 pub mod envelope;
 mod event;
+mod inbox;
 mod outbox;
 mod peers;
 mod receipts;
@@ -25,6 +26,7 @@ use crate::engine::Engine;
 
 pub use client::Client;
 pub use event::{Event, Item, Receipt, RequestError, Sending};
+pub use inbox::InboxEntry;
 pub use peers::{FEATURES, RECEIPTS, REQUESTS, STREAMS, Speaks};
 pub use requests::RequestOptions;
 pub use serving::RequestHandle;

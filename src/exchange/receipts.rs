@@ -239,6 +239,16 @@ impl Receipts {
         true
     }
 
+    /// Whether the application has seen it, or will.
+    pub(super) fn has(&mut self, id: Id, now: Instant) -> bool {
+        self.seen.get_mut(&id, now).is_some()
+    }
+
+    /// The application will not see it after all.
+    pub(super) fn has_not_seen(&mut self, id: Id) {
+        self.seen.remove(&id);
+    }
+
     /// The application saw it in an earlier run.
     pub(super) fn has_seen(&mut self, id: Id, since: Instant) {
         self.seen.insert(id, (), since);

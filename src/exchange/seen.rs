@@ -37,6 +37,12 @@ impl<V> Remembered<V> {
         self.values.get_mut(id).map(|(_, value)| value)
     }
 
+    pub(super) fn remove(&mut self, id: &Id) {
+        if self.values.remove(id).is_some() {
+            self.by_age.retain(|(_, known)| known != id);
+        }
+    }
+
     pub(super) fn len(&self) -> usize {
         self.values.len()
     }

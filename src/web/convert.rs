@@ -60,6 +60,11 @@ pub enum Command {
         /// To answer to.
         id: RequestId,
     },
+    /// A message of a durable inbox is done.
+    Done {
+        /// Its number in the store.
+        kept: u32,
+    },
     /// From now on this is told.
     Listen {
         /// What.
@@ -94,6 +99,11 @@ pub enum Command {
         id: RequestId,
         /// Which.
         gateway: GatewayId,
+    },
+    /// Somebody takes the messages of a durable inbox, or nobody does any more.
+    Take {
+        /// Somebody does.
+        taking: bool,
     },
     /// Describe the topology.
     Topology {
@@ -147,6 +157,8 @@ pub struct OpenOptions {
     reconnect: Reconnect,
     secure_page: bool,
     ask_for_more: bool,
+    keeps_inbox: bool,
+    keeps_pseudonyms: bool,
 }
 
 /// A failure on its way to the page.
@@ -185,9 +197,11 @@ impl Command {
         let choose = || Ok(Self::Choose { gateway: optional(message, "gatewayId", gateway_id)? });
         match op {
             "choose" => Some(choose()),
+            "done" => Some(whole(message, "kept").map(|kept| Self::Done { kept })),
             "listen" => Some(listen()),
             "online" => Some(Ok(Self::Online)),
             "stay" => Some(Ok(Self::Stay)),
+            "take" => Some(flag(message, "taking").map(|taking| Self::Take { taking })),
             "watch" => Some(watch()),
             _ => None,
         }
@@ -218,7 +232,13 @@ impl Command {
     /// The request to answer, if it wants an answer.
     pub fn id(&self) -> Option<RequestId> {
         match self {
-            Self::Choose { .. } | Self::Listen { .. } | Self::Online | Self::Stay | Self::Watch { .. } => None,
+            Self::Choose { .. }
+            | Self::Done { .. }
+            | Self::Listen { .. }
+            | Self::Online
+            | Self::Stay
+            | Self::Take { .. }
+            | Self::Watch { .. } => None,
             Self::Cancel { id, .. }
             | Self::Close { id, .. }
             | Self::Exchange { id, .. }
@@ -306,6 +326,16 @@ impl OpenOptions {
             },
             secure_page: flag(options, "securePage")?,
             ask_for_more: flag(options, "askForMore")?,
+            keeps_inbox: match text(options, "inbox")?.as_str() {
+                "memory" => false,
+                "durable" => true,
+                _ => return Err(invalid("inbox must be 'memory' or 'durable'".to_owned())),
+            },
+            keeps_pseudonyms: match text(options, "pseudonym")?.as_str() {
+                "fresh" => false,
+                "kept" => true,
+                _ => return Err(invalid("pseudonym must be 'fresh' or 'kept'".to_owned())),
+            },
         })
     }
 
@@ -340,6 +370,8 @@ impl OpenOptions {
         config.reconnect = self.reconnect;
         config.secure_page = self.secure_page;
         config.ask_for_more = self.ask_for_more;
+        config.keeps_inbox = self.keeps_inbox;
+        config.keeps_pseudonyms = self.keeps_pseudonyms;
         config.checked().map_err(|error| invalid(error.to_string()))
     }
 }
@@ -568,6 +600,8 @@ const OPEN_FIELDS: &[&str] = &[
     "reconnect",
     "securePage",
     "askForMore",
+    "inbox",
+    "pseudonym",
 ];
 const RECONNECT_FIELDS: &[&str] = &["minMs", "maxMs", "maxAttempts"];
 const SEND_FIELDS: &[&str] = &["timeoutMs", "replies", "reliable", "priority", "watched", "receipt"];

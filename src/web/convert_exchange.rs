@@ -1,6 +1,6 @@
 //! The same as [`super::convert`] for what mixlet peers say to each other: requests, answers, streams.
 
-use alloc::string::String;
+use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 
 use js_sys::{Array, Object};
@@ -10,7 +10,7 @@ use super::convert::{
     Failure, bytes, duration, field, flag, invalid, message_id, optional, recipient, send_options, strict, text, whole,
     wire,
 };
-use super::post::{Post, millis, set, set_from};
+use super::post::{Arrived, Post, millis, set, set_from};
 use crate::engine::{MessageId, Recipient, SendOptions};
 use crate::exchange::{Event, Item, RequestHandle, RequestOptions, Speaks, StreamId, StreamOptions};
 use crate::json::Value;
@@ -209,6 +209,10 @@ impl Post {
         match event {
             // Told by `event`.
             Event::Engine(_) => {}
+            Event::Kept { number, id, enveloped, at, from, body } => {
+                let (id, from, kept) = (Some(id), from.as_ref(), Some((number, at)));
+                self.received(&Arrived { body: &body, enveloped, id, from, kept }, can_reply);
+            }
             Event::Late { id, label, elapsed, body, from } => {
                 let message = about("late", &from);
                 set_number(&message, "message", id.0);
@@ -219,10 +223,24 @@ impl Post {
                     None => self.post(&message, &Array::new()),
                 }
             }
-            Event::Message { id, body, from } => self.received((&body, Some(id)), from.as_ref(), can_reply),
+            Event::Message { id, body, from } => {
+                let from = from.as_ref();
+                self.received(&Arrived { body: &body, enveloped: true, id: Some(id), from, kept: None }, can_reply);
+            }
             Event::NotReceipted { id, code } => {
                 let error = Failure::new(code).during(crate::engine::Phase::Peer).to_json();
                 self.plain("notReceipted", &[number("message", id.0), ("error", Value::Json(&error))]);
+            }
+            Event::Overflow { from, bytes, store } => {
+                let reason = if store { "storage" } else { "inbox" };
+                let mut fields =
+                    Vec::from([("reason", Value::Text(reason)), number("messages", 1), number("bytes", bytes as u64)]);
+                let tag = match from {
+                    Some(Recipient::Tag(tag)) => Some(tag.to_string()),
+                    _ => None,
+                };
+                fields.extend(tag.as_deref().map(|tag| ("from", Value::Text(tag))));
+                self.plain("overflow", &fields);
             }
             Event::Peer { peer, speaks } => {
                 let message = about("peer", &peer);

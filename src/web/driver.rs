@@ -219,6 +219,7 @@ impl Driver {
             }
             Command::Choose { gateway } => self.client.engine_mut().choose_gateway(gateway, now),
             Command::Close { id, drain, timeout } => self.close(id, drain, timeout, now),
+            Command::Done { kept } => self.client.done(kept),
             Command::Exchange { id, call } => self.exchange(id, call, now),
             Command::Gateways { id } => {
                 let answer = self.client.engine().topology().map(|topology| post::gateways(topology, self.secure_page));
@@ -251,6 +252,7 @@ impl Driver {
                 stats.dropped.page += self.writer.lost();
                 self.answer(id, Some(post::stats(&stats, &self.client.dropped())))
             }
+            Command::Take { taking } => self.client.take_messages(taking),
             Command::Topology { id } => {
                 let age = self.client.engine().stats(now).topology_age;
                 let answer = self.client.engine().topology().map(|topology| post::topology(topology, age));

@@ -98,7 +98,8 @@ impl Post {
             Event::Progress { phase, fraction } => self.progress(phase, fraction),
             Event::Received { body, tag, over } => {
                 let from = tag.map(Recipient::Tag).or(over.map(Recipient::Address));
-                self.received((&body, None), from.as_ref(), can_reply);
+                let from = from.as_ref();
+                self.received(&Arrived { body: &body, enveloped: false, id: None, from, kept: None }, can_reply);
             }
             Event::Room => self.plain("room", &[]),
             Event::Sent { id } => self.plain("sent", &[message(id)]),
@@ -162,28 +163,24 @@ impl Post {
         self.plain("packets", &[("packets", Value::Json(&format!("[{}]", packets.join(","))))]);
     }
 
-    pub(super) fn received(
-        &self,
-        (body, wire): (&[u8], Option<Id>),
-        from: Option<&Recipient>,
-        can_reply: impl Fn(&SenderTag) -> bool,
-    ) {
+    /// A message.
+    pub(super) fn received(&self, arrived: &Arrived<'_>, can_reply: impl Fn(&SenderTag) -> bool) {
+        let Arrived { body, enveloped, id, from, kept } = arrived;
         let message = Object::new();
         set(&message, "event", &JsValue::from_str("received"));
-        // Only envelopes have an id.
-        let (via, id) = match wire {
-            Some(id) => ("mixlet", Uint8Array::from(&id.0[..]).into()),
-            None => ("plain", JsValue::NULL),
-        };
-        set(&message, "via", &JsValue::from_str(via));
-        set(&message, "wire", &id);
-        set_from(&message, from);
+        set(&message, "via", &JsValue::from_str(if *enveloped { "mixlet" } else { "plain" }));
+        set(&message, "wire", &id.map_or(JsValue::NULL, |id| Uint8Array::from(&id.0[..]).into()));
+        set_from(&message, *from);
         let can_reply = match from {
             Some(Recipient::Address(_)) => true,
             Some(Recipient::Tag(tag)) => can_reply(tag),
             None => false,
         };
         set(&message, "canReply", &JsValue::from_bool(can_reply));
+        if let Some((number, at)) = kept {
+            set(&message, "kept", &JsValue::from_f64(f64::from(*number)));
+            set(&message, "at", &JsValue::from_f64(*at as f64 * 1000.0));
+        }
         self.with_bytes(&message, "body", body);
     }
 
@@ -205,6 +202,17 @@ impl Post {
     pub(super) fn post(&self, message: &JsValue, transfer: &JsValue) {
         let _ = self.0.call2(&JsValue::UNDEFINED, message, transfer);
     }
+}
+
+/// A message that came in.
+pub(super) struct Arrived<'a> {
+    pub(super) body: &'a [u8],
+    pub(super) enveloped: bool,
+    /// That of its envelope, or of its entry in the store.
+    pub(super) id: Option<Id>,
+    pub(super) from: Option<&'a Recipient>,
+    /// Its number in the store, and when it came, seconds since 1970.
+    pub(super) kept: Option<(u32, u64)>,
 }
 
 /// The answer to `open`.

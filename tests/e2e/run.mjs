@@ -15,6 +15,7 @@ import { serveSite } from './lib/site.mjs';
 import { abort } from './parts/abort.mjs';
 import { badInput } from './parts/bad-input.mjs';
 import { crash } from './parts/crash.mjs';
+import { durable } from './parts/durable.mjs';
 import { faults } from './parts/faults.mjs';
 import { interop } from './parts/interop.mjs';
 import { record } from './parts/record.mjs';
@@ -42,6 +43,7 @@ const PARTS = {
   faults,
   crash,
   tabs,
+  durable,
   interop,
   requests,
   shape,
@@ -50,7 +52,7 @@ const PARTS = {
 
 const LANES = {
   Chromium: [
-    ['talk', 'two browsers', 'faults', 'crash'],
+    ['talk', 'two browsers', 'faults', 'crash', 'durable'],
     ['shape', 'abort', 'record', 'interop', 'requests', 'tabs', 'bad input'],
   ],
   Firefox: [

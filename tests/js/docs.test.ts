@@ -22,6 +22,7 @@ declare global {
   const bar: HTMLProgressElement;
   const sink: WritableStream<Uint8Array>;
   function show(text: string): void;
+  function keep(id: string, data: Uint8Array): Promise<void>;
 }
 `;
 

@@ -312,6 +312,8 @@ const options: OpenOptions = {
   dangerNoPacing: false,
   reconnect: { minMs: 500, maxMs: 60_000, maxAttempts: null },
   securePage: false,
+  inbox: 'memory',
+  pseudonym: 'fresh',
   askForMore: true,
   gatewaySelect: 'random',
   trace: false,

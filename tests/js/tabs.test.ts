@@ -28,6 +28,8 @@ const options: OpenOptions = {
   dangerNoPacing: false,
   reconnect: { minMs: 500, maxMs: 60_000, maxAttempts: null },
   securePage: false,
+  inbox: 'memory',
+  pseudonym: 'fresh',
   askForMore: true,
   gatewaySelect: 'random',
   trace: false,
@@ -194,6 +196,37 @@ describe('tabs that share', () => {
     await leader.asked('stats');
     leader.engine.post(received([3]), []);
     expect(leader.posted.at(-1)).toMatchObject({ body: new Uint8Array([3]) });
+  });
+
+  test('messages of a durable inbox go to the page that took them first, and are given again to the next', async () => {
+    const { leader, follower } = await pair();
+    const kept = (number: number): WorkerEvent => ({ ...received([number]), kept: number }) as WorkerEvent;
+    const has = (number: number) => (message: WorkerMessage) =>
+      'event' in message && message.event === 'received' && message.kept === number;
+    const takes = () => leader.handled.flatMap((message) => (message.op === 'take' ? [message.taking] : []));
+    // Nobody takes it, so it stays.
+    leader.engine.post(kept(1), []);
+    follower.say({ op: 'take', taking: true });
+    await until(() => takes().length === 1);
+    leader.say({ op: 'take', taking: true });
+    leader.engine.post(kept(2), []);
+    await follower.got(has(2));
+    follower.say({ op: 'done', kept: 2 });
+    expect(await leader.asked('done')).toEqual({ op: 'done', kept: 2 });
+    expect(takes()).toEqual([true]);
+    follower.say({ op: 'take', taking: false });
+    await until(() => takes().length === 3);
+    expect(takes()).toEqual([true, false, true]);
+    leader.engine.post(kept(3), []);
+    expect(leader.posted.some(has(3))).toBe(true);
+    expect([...leader.posted, ...follower.posted].some(has(1))).toBe(false);
+    leader.say({ op: 'take', taking: false });
+    expect(takes()).toEqual([true, false, true, false]);
+    follower.say({ op: 'take', taking: true });
+    await until(() => takes().length === 5);
+    follower.die();
+    await until(() => takes().length === 6);
+    expect(takes().at(-1)).toBe(false);
   });
 
   test('what is kept is bounded, and what is dropped is told', async () => {

@@ -56,6 +56,7 @@ fn the_documented_options_become_a_config() {
     assert_eq!(config.reconnect.max_attempts, Some(3));
     assert!(config.secure_page);
     assert!(!config.ask_for_more);
+    assert!(config.keeps_inbox && config.keeps_pseudonyms);
     assert!(config.ask_for_gateway && config.trace);
 }
 
@@ -412,6 +413,8 @@ fn full_options() -> Object {
     set(&options, "refreshMs", 60_000.into());
     set(&options, "securePage", true.into());
     set(&options, "askForMore", false.into());
+    set(&options, "inbox", "durable".into());
+    set(&options, "pseudonym", "kept".into());
     set(&options, "gatewaySelect", "fastest".into());
     set(&options, "trace", true.into());
     set(&options, "reconnect", JSON::parse(r#"{ "minMs": 50, "maxMs": 500, "maxAttempts": 3 }"#).unwrap());

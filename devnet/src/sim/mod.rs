@@ -124,6 +124,10 @@ impl Default for Layout {
 /// One client, and everything it has said.
 pub struct Client<F: NodeFormat = Sphinx> {
     inside: Option<MixClient<F>>,
+    /// Its application takes messages of a durable inbox, and is done with each at once.
+    pub takes: bool,
+    /// Its store takes nothing more.
+    pub has_no_room: bool,
     /// The latest last. There are several while a client moves to another gateway.
     links: Vec<Open>,
     /// What it has told its user.
@@ -172,12 +176,14 @@ impl<F: NodeFormat> Client<F> {
     }
 
     fn write(&mut self, record: Record, bytes: Option<Vec<u8>>, now: Instant) {
+        let ok = !(self.has_no_room && bytes.is_some());
         match bytes {
+            Some(_) if !ok => {}
             Some(bytes) => _ = self.store.insert(record, bytes),
             None => _ = self.store.remove(&record),
         }
         if let Some(inside) = &mut self.inside {
-            inside.handle_written(&[record], true, now);
+            inside.handle_written(&[record], ok, now);
         }
     }
 
@@ -319,6 +325,8 @@ impl<F: NodeFormat> SimWorld<F> {
         let seed = self.rng.next_u64();
         let client = Client {
             inside: None,
+            takes: true,
+            has_no_room: false,
             links: Vec::new(),
             events: Vec::new(),
             said: Vec::new(),
@@ -360,6 +368,9 @@ impl<F: NodeFormat> SimWorld<F> {
         }
         for (record, bytes) in &client.store {
             inside.restore(*record, Some(bytes.as_slice()), now);
+        }
+        if client.takes {
+            inside.take_messages(true);
         }
         inside.engine_mut().connect(now);
         client.inside = Some(inside);

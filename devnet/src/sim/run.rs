@@ -342,8 +342,13 @@ impl<F: NodeFormat> SimWorld<F> {
                         }
                     }
                     event => {
-                        if let exchange::Event::Message { body, .. } = &event {
-                            self.oracle.seen(index, body, now);
+                        match &event {
+                            exchange::Event::Message { body, .. } => self.oracle.seen(index, body, now),
+                            exchange::Event::Kept { number, body, .. } if client.takes => {
+                                self.oracle.seen(index, body, now);
+                                inside.done(*number);
+                            }
+                            _ => {}
                         }
                         if is_kept {
                             client.said.push((now, event));

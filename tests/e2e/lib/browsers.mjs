@@ -1,11 +1,14 @@
 // Chromium through Playwright and Firefox through WebDriver, behind the little that the tests need of both: windows that
 // share a profile, and calls of the test page in them.
 
+import { mkdtemp, readFile, readdir, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { chromium } from 'playwright-core';
 import { Builder } from 'selenium-webdriver';
 import firefox from 'selenium-webdriver/firefox.js';
 import { find } from '../../../scripts/lib/tools.mjs';
-import { after } from './time.mjs';
+import { after, until } from './time.mjs';
 
 /** How long a page may take to load. */
 const LOAD_MS = 60_000;
@@ -22,21 +25,19 @@ export class PageError extends Error {
 }
 
 /** Debian's Chromium, quiet and offline but for loopback. */
-function launchChromium() {
-  return chromium.launch({
-    executablePath: process.env.CHROMIUM ?? find('chromium'),
-    args: [
-      '--no-sandbox',
-      '--disable-gpu',
-      '--disable-quic',
-      '--no-first-run',
-      '--disable-background-networking',
-      '--disable-component-update',
-      '--disable-sync',
-      `--host-resolver-rules=MAP ${FOREIGN_HOST} 127.0.0.1`,
-    ],
-  });
-}
+const chromiumOptions = () => ({
+  executablePath: process.env.CHROMIUM ?? find('chromium'),
+  args: [
+    '--no-sandbox',
+    '--disable-gpu',
+    '--disable-quic',
+    '--no-first-run',
+    '--disable-background-networking',
+    '--disable-component-update',
+    '--disable-sync',
+    `--host-resolver-rules=MAP ${FOREIGN_HOST} 127.0.0.1`,
+  ],
+});
 
 /** A running Chromium. */
 export class Chromium {
@@ -44,7 +45,7 @@ export class Chromium {
   #browser;
 
   static async launch() {
-    return new Chromium(await launchChromium());
+    return new Chromium(await chromium.launch(chromiumOptions()));
   }
 
   constructor(browser) {
@@ -69,6 +70,67 @@ export class Chromium {
 
   close() {
     return this.#browser.close();
+  }
+}
+
+/** A Chromium with a profile on disk, which can be killed without a word and started again with the same profile. */
+export class MortalChromium {
+  #folder;
+  #context;
+
+  /** With a new profile. */
+  static async launch() {
+    const browser = new MortalChromium(await mkdtemp(join(tmpdir(), 'mixlet-profile-')));
+    await browser.start();
+    return browser;
+  }
+
+  constructor(folder) {
+    this.#folder = folder;
+  }
+
+  async start() {
+    this.#context = await chromium.launchPersistentContext(this.#folder, chromiumOptions());
+  }
+
+  open(url) {
+    return ChromiumPage.open(this.#context, url);
+  }
+
+  /** Ends all its processes at once, as a machine does that runs out of memory. */
+  async kill() {
+    for (const pid of await this.#processes()) {
+      try {
+        process.kill(pid, 'SIGKILL');
+      } catch {
+        // It has ended meanwhile.
+      }
+    }
+    await until(async () => (await this.#processes()).length === 0, 'the browser is gone', 10_000);
+  }
+
+  /** Which of these needles, as bytes, are in the files of the profile. */
+  async findOnDisk(needles) {
+    const names = await readdir(this.#folder, { recursive: true, withFileTypes: true });
+    const files = names.filter((entry) => entry.isFile()).map((entry) => join(entry.parentPath, entry.name));
+    const found = new Set();
+    for (const file of files) {
+      const bytes = await readFile(file);
+      for (const needle of needles) if (bytes.includes(needle)) found.add(needle.toString('hex'));
+    }
+    return found;
+  }
+
+  async close() {
+    await this.#context.close();
+    await rm(this.#folder, { recursive: true, force: true, maxRetries: 5, retryDelay: 100 });
+  }
+
+  /** Those whose command line names the profile. */
+  async #processes() {
+    const pids = (await readdir('/proc')).filter((name) => /^\d+$/.test(name));
+    const lines = await Promise.all(pids.map((pid) => readFile(`/proc/${pid}/cmdline`, 'utf8').catch(() => '')));
+    return pids.filter((_, at) => lines[at].includes(this.#folder)).map(Number);
   }
 }
 

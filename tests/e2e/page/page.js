@@ -64,10 +64,10 @@ const calls = {
     return first;
   },
 
-  /** Waits until `count` messages from number `first` on have settled. */
-  async settleMany(name, first, count) {
+  /** Waits until `count` messages from number `first` on have settled: are delivered, or what else is waited for. */
+  async settleMany(name, first, count, what = 'delivered') {
     const { sent } = known.get(name);
-    const all = await Promise.allSettled(sent.slice(first, first + count).map(({ message }) => message.delivered));
+    const all = await Promise.allSettled(sent.slice(first, first + count).map(({ message }) => message[what]));
     const failed = all.filter(({ status }) => status === 'rejected').map(({ reason }) => plainError(reason));
     const retransmissions = all.reduce((total, { value }) => total + (value?.retransmissions ?? 0), 0);
     return { delivered: all.length - failed.length, failed, retransmissions };
@@ -164,9 +164,59 @@ const calls = {
     return { ms: now() - start, isReason: error === reason, undelivered: undelivered.length - before };
   },
 
+  /**
+   * Takes the messages of a durable inbox as an application does that wants each once: what it has taken it notes in a
+   * database of its own, under the message's id, before it asks for the next.
+   */
+  async take(name) {
+    const notes = await openNotes(name);
+    for await (const message of known.get(name).client.messages()) {
+      const digest = await digestOf(message.data);
+      await notes.change(message.id, (note) => ({
+        digest,
+        length: message.data.length,
+        times: (note?.times ?? 0) + 1,
+      }));
+    }
+  },
+
+  /** What an application writes in the clear. */
+  async note(name, text) {
+    await (await openNotes(name)).change('note', () => ({ text }));
+  },
+
+  /** What was taken so far, over all visits: `{ id, digest, length, times }` each. */
+  async taken(name) {
+    return (await openNotes(name)).all();
+  },
+
+  /** Which of these needles, in hexadecimal digits, are in any record of any database of this origin. */
+  async findStored(needles) {
+    const found = new Set();
+    let records = 0;
+    for (const { name } of await indexedDB.databases()) {
+      const database = await done(indexedDB.open(name));
+      for (const store of database.objectStoreNames) {
+        const objects = database.transaction(store).objectStore(store);
+        const [keys, values] = await Promise.all([done(objects.getAllKeys()), done(objects.getAll())]);
+        for (const value of [...keys, ...values]) {
+          records += 1;
+          const hex = hexOf(value);
+          for (const needle of needles) if (hex.includes(needle)) found.add(`${name}/${store}: ${needle}`);
+        }
+      }
+      database.close();
+    }
+    return { found: [...found], records };
+  },
+
   state(name) {
     const { client, states, undelivered, errors, overflow } = known.get(name);
     return { state: client.state, address: client.address, states, undelivered, errors, overflow };
+  },
+
+  setTraffic(name, privacy) {
+    return known.get(name).client.traffic.set(privacy);
   },
 
   /** Ends the worker as a browser does that needs its memory: without a word. */
@@ -198,7 +248,9 @@ function make(name, { workerUrl, wasmFrom, ...options }) {
   if (wasmFrom) options.wasm = new URL(wasmFrom, location.href);
   const client = new MixClient(options);
   const entry = { client, workers, received: [], sent: [], states: [], undelivered: [], errors: [], overflow: [] };
-  client.addEventListener('message', ({ detail: message }) => {
+  // A durable inbox has one consumer, which `take` is.
+  const hears = options.inbox === 'durable' ? () => {} : (listener) => client.addEventListener('message', listener);
+  hears(({ detail: message }) => {
     entry.received.push({ message, at: now(), digest: digestOf(message.data) });
     for (const wake of watchers) wake();
     watchers.clear();
@@ -209,6 +261,39 @@ function make(name, { workerUrl, wasmFrom, ...options }) {
   client.addEventListener('overflow', ({ detail }) => entry.overflow.push({ ...detail }));
   known.set(name, entry);
   return entry;
+}
+
+const done = (request) =>
+  new Promise((resolve, reject) => {
+    request.onsuccess = () => resolve(request.result);
+    request.onerror = () => reject(request.error);
+  });
+
+/** The bytes of a stored value; of anything but bytes what it looks like as text. */
+function hexOf(value) {
+  const text = typeof value === 'string' ? value : JSON.stringify(value);
+  const bytes = ArrayBuffer.isView(value) ? new Uint8Array(value.buffer) : new TextEncoder().encode(text);
+  return Array.from(bytes, (byte) => byte.toString(16).padStart(2, '0')).join('');
+}
+
+/** Where an application notes what it has taken. */
+async function openNotes(name) {
+  const opening = indexedDB.open(`notes of ${name}`, 1);
+  opening.onupgradeneeded = () => opening.result.createObjectStore('taken');
+  const database = await done(opening);
+  return {
+    async change(id, change) {
+      const transaction = database.transaction('taken', 'readwrite');
+      const store = transaction.objectStore('taken');
+      store.put(change(await done(store.get(id))), id);
+      await new Promise((resolve) => (transaction.oncomplete = resolve));
+    },
+    async all() {
+      const store = database.transaction('taken').objectStore('taken');
+      const [ids, notes] = await Promise.all([done(store.getAllKeys()), done(store.getAll())]);
+      return ids.map((id, at) => ({ id, ...notes[at] }));
+    },
+  };
 }
 
 function bodyOf({ text, seed, length }) {
