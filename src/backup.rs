@@ -33,6 +33,17 @@ impl Default for Cost {
 }
 
 impl Cost {
+    /// Whether any of it is less than in `other`.
+    pub fn is_below(self, other: Self) -> bool {
+        self.memory_kib < other.memory_kib || self.passes < other.passes
+    }
+
+    /// The greater of both.
+    #[must_use]
+    pub fn max(self, other: Self) -> Self {
+        Self { memory_kib: self.memory_kib.max(other.memory_kib), passes: self.passes.max(other.passes) }
+    }
+
     /// The key of a passphrase.
     ///
     /// # Errors
@@ -149,6 +160,7 @@ const MAGIC: [u8; 8] = *b"mixletid";
 const VERSION: u8 = 1;
 const LANES: u8 = 1;
 const KEY_LEN: usize = 32;
-const SALT_LEN: usize = 16;
+/// Length of the salt.
+pub const SALT_LEN: usize = 16;
 const NONCE_LEN: usize = 24;
 const HEAD_LEN: usize = MAGIC.len() + 1 + 4 + 2 + SALT_LEN + NONCE_LEN;

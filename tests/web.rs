@@ -23,15 +23,19 @@ mod driver;
 mod fakes;
 #[path = "web/fetch.rs"]
 mod fetch;
-#[path = "web/fixture.rs"]
-mod fixture;
 #[path = "web/page.rs"]
 mod page;
+#[path = "web/passphrase.rs"]
+mod passphrase;
 #[path = "web/socket.rs"]
 mod socket;
 #[path = "web/store.rs"]
 mod store;
+#[path = "web/stored.rs"]
+mod stored;
 #[path = "web/tap.rs"]
 mod tap;
+#[path = "web/vault.rs"]
+mod vault;
 #[path = "web/world.rs"]
 mod world;

@@ -130,8 +130,7 @@ impl Keys {
         };
         let iv: [u8; IV_LEN] = random()?;
         let array = Uint8Array::from(plain.as_slice());
-        let sealed =
-            done(subtle.encrypt_with_object_and_js_u8_array(&gcm(iv, version), &self.wrapping, &array)).await;
+        let sealed = done(subtle.encrypt_with_object_and_js_u8_array(&gcm(iv, version), &self.wrapping, &array)).await;
         array.fill(0, 0, array.length());
         self.wrapped = [&[version], iv.as_slice(), &Uint8Array::new(&sealed?).to_vec()].concat();
         Ok(())

@@ -22,8 +22,8 @@ use zeroize::Zeroizing;
 
 pub use super::data_key::{DATA_KEY, WITH_PASSPHRASE, WRAPPING_KEY};
 use super::data_key::{DataKey, Keys, subtle};
-pub use super::database::{DATABASE_VERSION, KEYS, MAIL, RECORDS, StorageError, database_name};
 use super::database::{Connection, all_or_nothing, read};
+pub use super::database::{DATABASE_VERSION, KEYS, MAIL, RECORDS, StorageError, database_name};
 use crate::backup::Cost;
 use crate::engine::{Record, Shelf};
 use crate::limits;
