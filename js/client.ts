@@ -599,6 +599,7 @@ export class MixClient extends EventTarget {
       case 'state':
         this.#onWorkerState(event.state, event.error && fromWire(event.error));
         break;
+      case 'planned':
       case 'sent':
       case 'fragments':
       case 'delivered':

@@ -1,4 +1,4 @@
-import { lasting, owned, readBlob } from './body.js';
+import { copyOf, lasting, readBlob } from './body.js';
 import { fromWire, mixError } from './errors.js';
 import { limits } from './limits.js';
 import type { SendSettings, WorkerEvent } from './protocol.js';
@@ -12,7 +12,10 @@ interface Entry {
   readonly number: number;
   readonly handle: Handle;
   readonly to: string;
-  readonly body: Uint8Array | Blob;
+  /** Until its plan is here, or for ever where it has an envelope; `null`: neither can be sent again. */
+  body: Uint8Array | Blob | null;
+  /** What a worker has cut it into: it goes again as the same fragments. */
+  plan: Uint8Array | null;
   readonly bytes: number;
   /** The id of its envelope, if it gets one: the same when it goes again by another worker. */
   readonly wire: Uint8Array;
@@ -90,7 +93,8 @@ export class Outgoing {
         watch: (watched) => this.#watch(entry, watched),
       }),
       to,
-      body: settings.receipt === true ? lasting(body) : owned(body),
+      body: lasting(body),
+      plan: null,
       bytes: body instanceof Blob ? body.size : body.byteLength,
       wire: crypto.getRandomValues(new Uint8Array(16)),
       settings,
@@ -122,14 +126,15 @@ export class Outgoing {
   }
 
   /**
-   * The worker is gone, and another one takes over. What has an envelope goes again under its id: the recipient sees it
-   * once. Of bare bytes nobody knows what has left, and to send them again could make them seen twice.
+   * The worker is gone, and another one takes over. What has an envelope goes again under its id, and bare bytes by the
+   * plan, as the same fragments: the recipient sees them once. Without a plan nothing of them has left. Only of what is
+   * not reliable nothing may leave twice, so that it fails once its plan was made.
    */
   detach(error: unknown): void {
     this.#rpc = null;
     this.#unanswered = 0;
     for (const entry of [...this.#entries.values()]) {
-      if (entry.posted && entry.settings.receipt !== true) {
+      if (!entry.body && !entry.plan) {
         this.#fail(entry, error);
         continue;
       }
@@ -164,6 +169,9 @@ export class Outgoing {
     const entry = this.#entries.get(event.message);
     if (!entry) return;
     switch (event.event) {
+      case 'planned':
+        this.#plan(entry, event.plan);
+        break;
       case 'sent':
         entry.handle.reachSent();
         break;
@@ -197,8 +205,9 @@ export class Outgoing {
     let [count, copied] = [0, 0];
     for (const entry of this.#waiting) {
       if (!this.#hasRoomFor(entry)) return;
-      // What is kept here is copied on its way; Blobs are read first, each in tasks of its own.
-      if (entry.settings.receipt === true && !(entry.body instanceof Blob)) copied += entry.bytes;
+      const content = entry.plan ?? entry.body;
+      // What is kept here is copied on its way: much of it in several tasks, and Blobs are read by the browser.
+      if (content instanceof Uint8Array) copied += Math.min(content.byteLength, limits.copiedBytes);
       if (++count > limits.eventsAtOnce || copied > limits.copiedBytes) {
         this.#rest();
         return;
@@ -209,8 +218,9 @@ export class Outgoing {
       this.#count++;
       this.#unanswered++;
       entry.handedOver = true;
-      if (entry.body instanceof Blob) void this.#readAndPost(rpc, entry, entry.body);
-      else this.#post(rpc, entry, entry.body, !entry.kept);
+      if (entry.plan) void this.#readAndPost(rpc, entry, copyOf(entry.plan));
+      else if (entry.body instanceof Blob) void this.#readAndPost(rpc, entry, readBlob(entry.body));
+      else if (entry.body) this.#post(rpc, entry, entry.body, false);
     }
     this.#noticeHandedOver();
   }
@@ -224,13 +234,27 @@ export class Outgoing {
   }
 
   #keep(entry: Entry): void {
-    if (entry.kept || entry.settings.receipt !== true) return;
+    if (entry.kept) return;
     entry.kept = true;
     this.#kept += entry.bytes;
   }
 
+  #forgetKept(entry: Entry): void {
+    if (entry.kept) this.#kept -= entry.bytes;
+    entry.kept = false;
+  }
+
+  /** From now on some of it may have left. */
+  #plan(entry: Entry, plan: Uint8Array): void {
+    entry.body = null;
+    if (entry.settings.reliable) entry.plan = plan;
+    else this.#forgetKept(entry);
+    this.#rpc?.notify({ op: 'kept', message: entry.number });
+    this.#handOver();
+  }
+
   #hasRoomFor(entry: Entry): boolean {
-    const keeps = entry.settings.receipt === true && !entry.kept && this.#kept > 0;
+    const keeps = !entry.kept && this.#kept > 0;
     if (keeps && this.#kept + entry.bytes > limits.keptBodiesBytes) return false;
     return (
       this.#bytes + entry.bytes <= limits.queueBytes &&
@@ -239,10 +263,10 @@ export class Outgoing {
     );
   }
 
-  async #readAndPost(rpc: Rpc, entry: Entry, blob: Blob): Promise<void> {
+  async #readAndPost(rpc: Rpc, entry: Entry, reading: Promise<Uint8Array>): Promise<void> {
     let body: Uint8Array;
     try {
-      body = await readBlob(blob);
+      body = await reading;
     } catch (error) {
       this.#fail(entry, error);
       return;
@@ -261,7 +285,9 @@ export class Outgoing {
     entry.deadline = null;
     entry.posted = true;
     const transfer = moves ? [body.buffer as ArrayBuffer] : [];
-    rpc.request('send', { message, to, wire, body, options }, transfer).then(
+    const begun = entry.plan !== null;
+    const planned = !begun && entry.settings.receipt !== true;
+    rpc.request('send', { message, to, wire, body, planned, begun, options }, transfer).then(
       ({ receipt }) => {
         if (this.#rpc !== rpc) return;
         entry.receipt = receipt;
@@ -326,8 +352,7 @@ export class Outgoing {
   #remove(entry: Entry): void {
     this.#entries.delete(entry.number);
     this.#waiting.delete(entry);
-    if (entry.kept) this.#kept -= entry.bytes;
-    entry.kept = false;
+    this.#forgetKept(entry);
     entry.deadline?.stop();
     this.#release(entry);
     entry.signal?.removeEventListener('abort', entry.onAbort);

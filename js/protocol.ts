@@ -148,6 +148,10 @@ export interface SendRequest {
   wire: Uint8Array;
   /** Its buffer is transferred, but where the page keeps it. */
   body: Uint8Array;
+  /** Nothing of it is to leave before a `planned` event is answered by `kept`. */
+  planned?: boolean;
+  /** What is in `body` is the plan by which another worker has begun to send it. */
+  begun?: boolean;
   options: SendSettings;
 }
 /** Drops what was not sealed yet. An unknown or finished message is fine. No event about the message follows. */
@@ -297,6 +301,11 @@ export interface WatchNotice {
   message: number;
   watched: boolean;
 }
+/** The page has what `planned` brought, so that the message may leave. An unknown or finished one is fine. No answer. */
+export interface KeptNotice {
+  op: 'kept';
+  message: number;
+}
 /** What is told only when somebody listens; nothing of it is in the beginning. No answer. */
 export interface ListenNotice {
   op: 'listen';
@@ -361,7 +370,15 @@ export interface DoneNotice {
 }
 
 export type Notice =
-  OnlineNotice | WatchNotice | ListenNotice | ChooseNotice | StayNotice | StopNotice | TakeNotice | DoneNotice;
+  | OnlineNotice
+  | WatchNotice
+  | KeptNotice
+  | ListenNotice
+  | ChooseNotice
+  | StayNotice
+  | StopNotice
+  | TakeNotice
+  | DoneNotice;
 export type PageMessage = Request | Notice;
 export type Op = Request['op'];
 
@@ -468,6 +485,8 @@ export type WorkerEvent =
   | { event: 'undelivered'; message: number; error: WireError; acked: number; total: number; retransmissions?: number }
   /** How far a message has come, at most ten times a second. */
   | { event: 'fragments'; message: number; sent: number; acked: number; total: number; retransmissions: number }
+  /** What a message is cut into, so that another worker can go on with it. The buffer is transferred. */
+  | { event: 'planned'; message: number; plan: Uint8Array }
   /** How many SURBs are held of a peer, and whether it can be answered; at most ten times a second. */
   | { event: 'surbs'; tag: string; held: number; canReply: boolean }
   /** The recipient's client has the whole message. */

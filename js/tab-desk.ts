@@ -28,6 +28,8 @@ export interface Seat {
   /** The message that each `send` without an answer is about, by the number of the request. */
   readonly sending: Map<number, number>;
   readonly requests: Set<number>;
+  /** Which of them each `request` or `probe` without an answer is about, by the number of that. */
+  readonly asking: Map<number, number[]>;
   readonly streams: Set<number>;
 }
 
@@ -86,6 +88,7 @@ export class Desk {
       messages: new Map(),
       sending: new Map(),
       requests: new Set(),
+      asking: new Map(),
       streams: new Set(),
     };
     this.#seats.set(seat.number, seat);
@@ -139,14 +142,18 @@ export class Desk {
         this.#finished(seat, message.message);
         break;
       case 'request':
-        for (const item of message.items) seat.requests.add(item.message);
+        this.#asking(
+          seat,
+          message.id,
+          message.items.map((item) => item.message),
+        );
         this.#ask(seat, {
           ...message,
           items: message.items.map((item) => ({ ...item, message: out(seat, item.message) })),
         });
         break;
       case 'probe':
-        seat.requests.add(message.message);
+        this.#asking(seat, message.id, [message.message]);
         this.#ask(seat, message);
         break;
       case 'cancelRequest':
@@ -312,7 +319,16 @@ export class Desk {
       if ('error' in answer) this.#finished(seat, message);
       else if (seat.messages.has(message)) seat.messages.set(message, (answer.ok as { receipt: boolean }).receipt);
     }
+    const asked = seat.asking.get(id);
+    seat.asking.delete(id);
+    // None of them was taken, and no event ends them.
+    if (asked && 'error' in answer) for (const request of asked) seat.requests.delete(request);
     seat.post({ ...answer, id }, transfer);
+  }
+
+  #asking(seat: Seat, id: number, requests: number[]): void {
+    for (const request of requests) seat.requests.add(request);
+    seat.asking.set(id, requests);
   }
 
   #begun(opened: object): void {

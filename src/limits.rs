@@ -90,6 +90,8 @@ pub const SEND_QUEUE_COUNT_MAX: usize = 16_384;
 /// Bytes of long messages of one priority that are on their way at the same time, or one message. The others wait for their
 /// turn, as many half-received ones would fill their recipient's memory.
 pub const LONG_UNDER_WAY_LEN_MAX: usize = 4 << 20;
+/// Messages of one kind that are cut and wait until their plans are kept; the next are cut when one of them goes on.
+pub const PLANS_AHEAD_COUNT: usize = 32;
 /// SURBs one message may carry; more is refused.
 pub const SURBS_PER_MESSAGE_MAX: u32 = 100;
 /// SURBs a peer is meant to hold: the first message brings them, later ones refill.

@@ -20,3 +20,4 @@ pub mod net;
 pub mod record;
 pub mod sim;
 pub mod state;
+pub mod timeline;

@@ -7,8 +7,10 @@ mod worlds;
 
 use std::collections::BTreeMap;
 
-use mixlet::engine::{Config, Event, Recipient, Record, Replies, SendOptions, Shelf, pages};
-use mixlet::exchange::{self, Receipt};
+use mixlet::engine::{
+    Config, Event, MessageId, Plan, Recipient, Record, Replies, SendError, SendOptions, Shelf, pages,
+};
+use mixlet::exchange::{self, Client, Receipt};
 use mixlet::limits;
 use mixlet::message::SenderTag;
 use mixlet::time::{Duration, Instant};
@@ -553,4 +555,101 @@ fn pages_that_cannot_be_used_are_counted_and_deleted_and_stop_nothing() {
     }
     world.send(ALICE, 2, &bob, b"hello", &surbs(1)).unwrap();
     world.run_until(secs(60), |world| world.received(BOB).iter().any(|(body, _)| *body == b"hello"));
+}
+
+fn planned(options: SendOptions) -> SendOptions {
+    SendOptions { planned: true, ..options }
+}
+
+#[test]
+fn a_bare_message_whose_sender_ends_in_the_middle_goes_on_by_its_plan_and_arrives_once() {
+    for (seed, loss) in (0..10).flat_map(|seed| [(seed, 0.0), (seed, 0.1)]) {
+        let (mut world, _, bob) = keepers(500 + seed);
+        world.weather = Weather { loss, ..Weather::default() };
+        let sent = body(LARGE, seed as u8);
+        world.send(ALICE, 1, &bob, &sent, &planned(surbs(5))).unwrap();
+        // Before it is cut, at the beginning, in the middle, when all has left, when nearly all acks are there.
+        let left = [0, 1, 100, 300, 600][seed as usize % 5];
+        if left > 0 {
+            world.run_until(secs(120), |world| real(world, ALICE) >= left);
+        }
+        if seed >= 5 {
+            // What is in flight arrives meanwhile.
+            world.run_for(millis(37 * seed));
+        }
+        replace(&mut world, ALICE);
+        if world.clients[ALICE].plans.contains_key(&1) {
+            world.resume(ALICE, 1, &bob, &[], &surbs(5)).unwrap();
+        } else {
+            assert_eq!(left, 0, "nothing leaves before its plan is kept");
+            world.send(ALICE, 1, &bob, &sent, &planned(surbs(5))).unwrap();
+        }
+        world.run_until(secs(300), |world| world.ends(ALICE).0 == [1]);
+        world.run_until(secs(5), |world| world.received(BOB).len() == 1);
+        assert_eq!(world.received(BOB)[0].0, sent);
+        // It can be answered, under the tag of the run that had cut it.
+        world.send(BOB, 1, &Recipient::Tag(tag(&world)), b"answer", &plain()).unwrap();
+        world.run_until(secs(60), |world| !answers(world, ALICE).is_empty());
+        assert!(answers(&world, ALICE) == [(b"answer".to_vec(), Some(bob))]);
+        world.run_for(secs(60));
+        world.assert_quiet();
+    }
+}
+
+/// Fragments that this run of a client has sent.
+fn real(world: &World, client: usize) -> u64 {
+    let sent = world.engine(client).stats(world.now()).sent;
+    sent.real + sent.reply
+}
+
+#[test]
+fn an_answer_whose_sender_ends_in_the_middle_goes_on_by_its_plan() {
+    for seed in 0..5 {
+        let (mut world, _, bob) = keepers(600 + seed);
+        world.weather = Weather { loss: 0.05, ..Weather::default() };
+        world.send(ALICE, 1, &bob, b"question", &surbs(60)).unwrap();
+        world.run_until(secs(60), |world| world.received(BOB).len() == 1);
+        let (tag, answer) = (tag(&world), body(150_000, seed as u8));
+        world.send(BOB, 1, &Recipient::Tag(tag), &answer, &planned(plain())).unwrap();
+        world.run_until(secs(60), |world| real(world, BOB) > 10 + 10 * seed);
+        replace(&mut world, BOB);
+        world.resume(BOB, 1, &Recipient::Tag(tag), &[], &plain()).unwrap();
+        world.run_until(secs(300), |world| world.ends(BOB).0 == [1]);
+        world.run_until(secs(5), |world| !answers(world, ALICE).is_empty());
+        assert!(answers(&world, ALICE) == [(answer, Some(bob))]);
+    }
+}
+
+#[test]
+fn what_is_acknowledged_does_not_leave_again_and_late_acks_count() {
+    let (mut world, _, bob) = keepers(700);
+    let sent = body(LARGE, 1);
+    world.send(ALICE, 1, &bob, &sent, &planned(plain())).unwrap();
+    world.run_until(secs(60), |world| real(world, ALICE) >= 300);
+    let acked = world.engine(ALICE).stats(world.now()).received.ack.min(250);
+    assert!(acked > 100);
+    // No longer than a round trip, so that acks of the first run come to the second.
+    world.kill_client(ALICE);
+    world.start_client(ALICE);
+    world.until_ready(ALICE);
+    // They leave in order, and without loss they are acknowledged in much the same.
+    world.resume(ALICE, 1, &bob, &[255; 12], &plain()).unwrap();
+    world.run_until(secs(120), |world| world.ends(ALICE).0 == [1]);
+    world.run_until(secs(5), |world| world.received(BOB).len() == 1);
+    let all = 1 + LARGE as u64 / 1_600;
+    assert!(real(&world, ALICE) <= all - 96);
+    assert_eq!(world.received(BOB)[0].0, sent);
+    // All of it acknowledged: it is delivered at once, and so is nothing that is in use.
+    replace(&mut world, ALICE);
+    world.send(ALICE, 2, &bob, &body(5_000, 2), &planned(plain())).unwrap();
+    world.run_until(secs(10), |world| world.clients[ALICE].plans.contains_key(&2));
+    let plan = Plan::parse(&world.clients[ALICE].plans[&2]).unwrap();
+    let again = |client: &mut Client<_>, now| client.resume(MessageId(3), &bob, plan, &plain(), now);
+    assert_eq!(world.with_client(ALICE, again), Err(SendError::DuplicateId));
+    replace(&mut world, ALICE);
+    let before = real(&world, ALICE);
+    world.resume(ALICE, 2, &bob, &[255], &plain()).unwrap();
+    assert_eq!(world.ends(ALICE).0, [1, 2]);
+    world.run_for(secs(5));
+    assert_eq!(real(&world, ALICE), before);
 }

@@ -30,6 +30,7 @@ mod outbound;
 mod output;
 mod pacing;
 pub mod pages;
+mod plan;
 mod records;
 mod recovery;
 mod replies;
@@ -56,6 +57,7 @@ pub use output::{
     PacketKind, Phase, Priority, Recipient, Record, Replies, Request, SendError, SendOptions, State, SwitchError,
 };
 pub use pages::Shelf;
+pub use plan::{PLAN_VERSION, Plan};
 pub use stats::{Dropped, ReceivedCount, Sent, Stats};
 
 use crate::identity::{Identity, Registration};
@@ -271,17 +273,7 @@ impl<P: PacketFormat> Engine<P> {
                 if body.is_empty() {
                     return Err(SendError::EmptyReply);
                 }
-                if self.replies.stock_of(tag) == 0 && !self.replies.awaits(tag) {
-                    return Err(SendError::NoSurbs);
-                }
-                if !self.outbound.has_room_for(tag, body.len()) {
-                    // A peer that does not give SURBs is not to fill the queue of all others.
-                    if self.outbound.is_parked(tag) {
-                        return Err(SendError::NoSurbs);
-                    }
-                    self.wants_room = true;
-                    return Err(SendError::QueueFull);
-                }
+                self.check_backlog(tag, body.len())?;
                 (Target::Tag(*tag), Kind::Reply, 0, Wants::Exactly)
             }
         };
@@ -290,18 +282,67 @@ impl<P: PacketFormat> Engine<P> {
             self.wants_room = true;
             return Err(SendError::QueueFull);
         }
-        let deadline = match options.timeout {
-            _ if options.no_deadline => None,
-            Some(timeout) => Some(Deadline { at: self.link_time(now) + timeout, by_pace: false }),
-            None => self.default_deadline(len, now),
-        };
+        let deadline = self.deadline(options, len, now);
         if let Target::Tag(tag) = &target {
             self.replies.answer(*tag);
         }
         let stage = Stage::Body { body: body.to_vec(), wanted, surbs: alloc::vec::Vec::new(), wants };
-        let (reliable, priority) = (options.reliable, Some(options.priority));
-        self.outbound.insert(NewMessage { id: Some(id), to: target, kind, stage, reliable, priority, deadline });
+        self.outbound.insert(NewMessage::users(id, target, kind, stage, options, deadline));
         Ok(())
+    }
+
+    /// Goes on with a message that an earlier client has cut. Its recipient sees it once, as it comes under the same set
+    /// ids. That it is cut is not told again.
+    ///
+    /// # Errors
+    /// As [`Self::send`]; [`SendError::DuplicateId`] also where an unfinished message has one of its sets.
+    pub fn resume(
+        &mut self,
+        id: MessageId,
+        to: &Recipient,
+        plan: Plan,
+        options: &SendOptions,
+        now: Instant,
+    ) -> Result<(), SendError> {
+        let now = self.advance(now);
+        if self.closing.is_some() || self.state == State::Closed {
+            return Err(SendError::Closed);
+        }
+        let (fragments, acked) = plan.into_parts();
+        if self.outbound.key_of(id).is_some() || self.outbound.has_any_set(fragments.set_ids()) {
+            return Err(SendError::DuplicateId);
+        }
+        let len = fragments.message().len();
+        let (target, kind) = match to {
+            // Its SURBs are given out, and their keys are on the store's pages: nothing is to be settled about them.
+            Recipient::Address(address) => (Target::Address(address.clone()), Kind::Plain),
+            Recipient::Tag(tag) => {
+                self.check_backlog(tag, len)?;
+                (Target::Tag(*tag), Kind::Reply)
+            }
+        };
+        if !self.outbound.has_room(len) {
+            self.wants_room = true;
+            return Err(SendError::QueueFull);
+        }
+        let deadline = self.deadline(options, len, now);
+        if let Target::Tag(tag) = &target {
+            self.replies.answer(*tag);
+        }
+        let stage = Stage::Split(fragments);
+        let key = self.outbound.insert(NewMessage::users(id, target, kind, stage, options, deadline));
+        if self.outbound.resumed(key, &acked, now) {
+            self.delivered(key, Duration::ZERO);
+        }
+        Ok(())
+    }
+
+    /// Whoever asked for the plan of a message has it, so that it may leave. Any other message is fine.
+    pub fn kept(&mut self, id: MessageId, now: Instant) {
+        self.advance(now);
+        if let Some(key) = self.outbound.key_of(id) {
+            self.outbound.kept(key);
+        }
     }
 
     /// Forgets a message: what was not sealed does not leave, nothing of it goes again, no event tells of it.
@@ -552,6 +593,31 @@ impl<P: PacketFormat> Engine<P> {
         self.reassembler.note_sleep(pause);
         for key in self.outbound.begin_anew(pause) {
             self.give_up(key, Code::Timeout, Phase::Network);
+        }
+    }
+
+    /// Whether a reply of this length can be taken for this peer.
+    fn check_backlog(&mut self, tag: &SenderTag, len: usize) -> Result<(), SendError> {
+        if self.replies.stock_of(tag) == 0 && !self.replies.awaits(tag) {
+            return Err(SendError::NoSurbs);
+        }
+        if self.outbound.has_room_for(tag, len) {
+            return Ok(());
+        }
+        // A peer that does not give SURBs is not to fill the queue of all others.
+        if self.outbound.is_parked(tag) {
+            return Err(SendError::NoSurbs);
+        }
+        self.wants_room = true;
+        Err(SendError::QueueFull)
+    }
+
+    /// Until when a message of this length is tried.
+    fn deadline(&self, options: &SendOptions, len: usize, now: Instant) -> Option<Deadline> {
+        match options.timeout {
+            _ if options.no_deadline => None,
+            Some(timeout) => Some(Deadline { at: self.link_time(now) + timeout, by_pace: false }),
+            None => self.default_deadline(len, now),
         }
     }
 

@@ -95,12 +95,16 @@ pub(super) enum Missed {
 impl Outbound {
     /// Accepts a message. The caller has checked [`Self::has_room`].
     pub(super) fn insert(&mut self, new: NewMessage) -> MessageKey {
-        let NewMessage { id, to, kind, stage, reliable, priority, deadline } = new;
+        let NewMessage { id, to, kind, stage, reliable, planned, priority, deadline } = new;
         let key = MessageKey(self.next_key);
         self.next_key += 1;
         let len = match &stage {
             Stage::Body { body, wanted, .. } => body.len() + wanted * SURB_COST,
-            Stage::Split(_) => 0,
+            Stage::Split(fragments) => fragments.message().len(),
+        };
+        let (stage, cut) = match stage {
+            Stage::Split(fragments) => (Stage::empty(), Some(fragments)),
+            body => (body, None),
         };
         let estimate = len / FRAGMENT_COST + 1;
         let class = class_of(priority, estimate);
@@ -117,6 +121,8 @@ impl Outbound {
             kind,
             stage,
             reliable,
+            planned,
+            resumed: false,
             watched: false,
             parked: None,
             routeless: 0,
@@ -145,7 +151,53 @@ impl Outbound {
         }
         self.messages.insert(key, message);
         if is_long(class) { &mut self.line[class] } else { &mut self.queues[class] }.push_back(key);
+        if let Some(fragments) = cut {
+            self.split(key, fragments);
+        }
         key
+    }
+
+    /// A message that an earlier client has begun goes on: what is acknowledged does not leave again, and acks count that
+    /// its packets bring. Whether every fragment is acknowledged.
+    pub(super) fn resumed(&mut self, key: MessageKey, acked: &[u8], now: Instant) -> bool {
+        let Some(message) = self.messages.get_mut(&key) else { return false };
+        let is_acked = |index: usize| acked.get(index / 8).is_some_and(|bits| bits & (1 << (index % 8)) != 0);
+        let before = message.unsent();
+        message.resumed = true;
+        message.last_left = now;
+        for (index, state) in message.fragments.iter_mut().enumerate().filter(|(index, _)| is_acked(*index)) {
+            (state.acked, state.left) = (true, true);
+            message.acked += 1;
+            message.sent += 1;
+            debug_assert!(index >= message.cursor);
+        }
+        let acked = before - message.unsent();
+        self.unsent -= acked;
+        if let Some(load) = load_of(&mut self.backlogs, message) {
+            load.waiting -= acked;
+        }
+        message.acked == message.fragments.len()
+    }
+
+    /// Whether an unfinished message has one of these sets.
+    pub(super) fn has_any_set(&self, sets: &[SetId]) -> bool {
+        sets.iter().any(|set| self.by_set.contains_key(set))
+    }
+
+    /// Nothing of the message leaves until [`Self::kept`]. It keeps its place.
+    pub(super) fn wait_until_kept(&mut self, key: MessageKey) {
+        if let Some(message) = self.messages.get_mut(&key) {
+            message.parked = Some(Parked::Unkept);
+        }
+    }
+
+    /// Whoever asked for the plan of a message has it. Whether it was waited for.
+    pub(super) fn kept(&mut self, key: MessageKey) -> bool {
+        let waits = self.messages.get(&key).is_some_and(|message| message.parked == Some(Parked::Unkept));
+        if waits {
+            self.unpark(key);
+        }
+        waits
     }
 
     pub(super) fn has_room(&self, len: usize) -> bool {
@@ -300,8 +352,18 @@ impl Outbound {
 
     fn next_of(&mut self, class: usize) -> Option<Next> {
         self.begin_long(class);
-        while let Some(key) = self.queues[class].pop_front() {
-            let Some(message) = self.messages.get_mut(&key) else { continue };
+        // Those whose plans are not kept yet are passed over and keep their places.
+        let mut at = 0;
+        while at < limits::PLANS_AHEAD_COUNT
+            && let Some(key) = self.queues[class].get(at).copied()
+        {
+            let message = self.messages.get_mut(&key);
+            if message.as_ref().is_some_and(|message| message.parked == Some(Parked::Unkept)) {
+                at += 1;
+                continue;
+            }
+            self.queues[class].remove(at);
+            let Some(message) = message else { continue };
             message.queued = false;
             if message.parked.is_some() {
                 message.leave_way(&mut self.under_way);
@@ -318,14 +380,17 @@ impl Outbound {
             if matches!(message.stage, Stage::Body { .. }) {
                 // It keeps its turn: once it is cut, its first fragment is next.
                 message.queued = true;
-                self.queues[class].push_front(key);
+                self.queues[class].insert(at, key);
                 return Some(Next::Split(key));
             }
+            message.skip_acked();
             let index = message.cursor;
             if index >= message.fragments.len() {
+                message.leave_way(&mut self.under_way);
                 continue;
             }
             message.cursor += 1;
+            message.skip_acked();
             self.unsent -= 1;
             if let Some(load) = load_of(&mut self.backlogs, message) {
                 load.waiting -= 1;
@@ -351,8 +416,9 @@ impl Outbound {
         self.turn = self.turn.wrapping_add(1);
         if let Some(message) = self.messages.get(&key) {
             let queue = &mut self.queues[message.class];
-            if queue.front() == Some(&key) {
-                queue.rotate_left(1);
+            if let Some(at) = queue.iter().take(limits::PLANS_AHEAD_COUNT).position(|queued| *queued == key) {
+                queue.remove(at);
+                queue.push_back(key);
             }
         }
     }
@@ -458,19 +524,25 @@ impl Outbound {
         let index = set * SET_FRAGMENTS_MAX + usize::from(id.position).checked_sub(1)?;
         let message = self.messages.get_mut(&key)?;
         let state = message.fragments.get_mut(index)?;
-        if state.acked || state.attempts == 0 {
+        if state.acked || (state.attempts == 0 && !message.resumed) {
             return None;
         }
         state.acked = true;
         let waited = core::mem::take(&mut state.waiting);
         let first_attempt = state.attempts == 1;
+        // It has left by an earlier client, and need not leave again.
+        let never_taken = index >= message.cursor;
+        if !core::mem::replace(&mut state.left, true) {
+            message.sent += 1;
+        }
         message.acked += 1;
+        self.unsent -= usize::from(never_taken);
         let in_flight = self.in_flight.remove(&id);
         if let Some(in_flight) = &in_flight {
             self.ack_deadlines.remove(&(in_flight.deadline, id));
         }
         if let Some(load) = load_of(&mut self.backlogs, message) {
-            load.waiting -= usize::from(waited);
+            load.waiting -= usize::from(waited) + usize::from(never_taken);
             load.in_flight -= usize::from(in_flight.is_some());
         }
         Some(Acked {
@@ -570,7 +642,7 @@ impl Outbound {
                 self.ack_deadlines.remove(&(flight.1.deadline, flight.0));
                 in_flight += 1;
             }
-            (message.cursor, message.acked) = (0, 0);
+            (message.cursor, message.acked, message.resumed) = (0, 0, false);
             message.shelved.clear();
             for state in &mut message.fragments {
                 *state = FragmentState { left: state.left, ..FragmentState::default() };
@@ -603,7 +675,7 @@ impl Outbound {
         let old = |message: &Message| match message.parked {
             Some(Parked::NoRoute(seen)) => seen < generation,
             Some(Parked::NoSurbs) => true,
-            None => false,
+            Some(Parked::Unkept) | None => false,
         };
         let keys: Vec<_> = self.messages.iter().filter(|(_, message)| old(message)).map(|(key, _)| *key).collect();
         for backlog in self.backlogs.values_mut() {

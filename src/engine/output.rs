@@ -200,6 +200,13 @@ pub enum Event {
         /// At most [`crate::limits::TRACE_BATCH_COUNT_MAX`]; the others are counted as dropped.
         packets: Vec<Packet>,
     },
+    /// A message whose plan was asked for is cut. Nothing of it leaves until [`Engine::kept`](super::Engine::kept).
+    Planned {
+        /// Which message.
+        id: MessageId,
+        /// For [`Plan::parse`](super::Plan::parse) and [`Engine::resume`](super::Engine::resume), by this client or another.
+        plan: Vec<u8>,
+    },
     /// How far connecting has come.
     Progress {
         /// The phase that begins.
@@ -420,11 +427,20 @@ pub struct SendOptions {
     pub reliable: bool,
     /// Which queue.
     pub priority: Priority,
+    /// Tell what it is cut into, by [`Event::Planned`], before any of it leaves.
+    pub planned: bool,
 }
 
 impl Default for SendOptions {
     fn default() -> Self {
-        Self { timeout: None, no_deadline: false, replies: Replies::Auto, reliable: true, priority: Priority::Normal }
+        Self {
+            timeout: None,
+            no_deadline: false,
+            replies: Replies::Auto,
+            reliable: true,
+            priority: Priority::Normal,
+            planned: false,
+        }
     }
 }
 

@@ -9,6 +9,7 @@ use super::network::topology_for;
 use super::outbound::Next;
 use super::output::{Code, Event, Frame, LinkId, Outgoing, Phase};
 use super::pacing::Stream;
+use super::plan::Plan;
 use super::replies::{Due, Stock, reserve_for};
 use super::unfinished::{FragmentKey, Kind, Message, MessageKey, NewMessage, Parked, Stage, Target, Wants};
 use super::window::Window;
@@ -390,11 +391,22 @@ impl<P: PacketFormat> Engine<P> {
             Fragments::with_set_ids(bytes, super::forge::SIZE, ids)
         });
         match cut {
-            Ok(fragments) => self.outbound.split(key, fragments),
+            Ok(fragments) => self.cut(key, fragments),
             // Nothing the user can have asked for leads here: sizes and counts were checked by `send`.
             Err(_) => self.give_up(key, Code::ConfigInvalid, Phase::Queue),
         }
         true
+    }
+
+    /// The message is cut. Where its plan was asked for, nothing of it leaves before that is kept.
+    fn cut(&mut self, key: MessageKey, fragments: Fragments) {
+        let planned = self.outbound.message(key).filter(|message| message.planned).and_then(|message| message.id);
+        let plan = planned.map(|id| Event::Planned { id, plan: Plan::write(&fragments) });
+        self.outbound.split(key, fragments);
+        if let Some(event) = plan {
+            self.outbound.wait_until_kept(key);
+            self.events.push_back(event);
+        }
     }
 
     // ── asking for SURBs ─────────────────────────────────────────────────────────────────────────────────────────

@@ -2,7 +2,7 @@
 
 use alloc::vec::Vec;
 
-use super::output::{MessageId, Priority};
+use super::output::{MessageId, Priority, SendOptions};
 use crate::message::{Address, Fragments, ReplySurb, SenderTag};
 use crate::time::Instant;
 
@@ -72,6 +72,8 @@ pub(super) enum Parked {
     NoRoute(u64),
     /// No SURB of its peer is free.
     NoSurbs,
+    /// Whoever asked for its plan does not have it yet.
+    Unkept,
 }
 
 /// One message.
@@ -81,6 +83,10 @@ pub(super) struct Message {
     pub(super) kind: Kind,
     pub(super) stage: Stage,
     pub(super) reliable: bool,
+    /// Its plan is told before any of it leaves.
+    pub(super) planned: bool,
+    /// Some of it may have left by an earlier client, so that acks of what has not left count too.
+    pub(super) resumed: bool,
     /// Somebody follows how far it comes.
     pub(super) watched: bool,
     pub(super) parked: Option<Parked>,
@@ -116,15 +122,29 @@ pub(super) struct NewMessage {
     pub(super) kind: Kind,
     pub(super) stage: Stage,
     pub(super) reliable: bool,
+    pub(super) planned: bool,
     /// `None`: one of our own.
     pub(super) priority: Option<Priority>,
     pub(super) deadline: Option<Deadline>,
 }
 
 impl NewMessage {
+    /// One of the user's.
+    pub(super) fn users(
+        id: MessageId,
+        to: Target,
+        kind: Kind,
+        stage: Stage,
+        options: &SendOptions,
+        deadline: Option<Deadline>,
+    ) -> Self {
+        let SendOptions { reliable, planned, priority, .. } = *options;
+        Self { id: Some(id), to, kind, stage, reliable, planned, priority: Some(priority), deadline }
+    }
+
     /// One of our own, that no user asked for.
     pub(super) fn control(to: Target, kind: Kind, stage: Stage, deadline: Option<Deadline>) -> Self {
-        Self { id: None, to, kind, stage, reliable: true, priority: None, deadline }
+        Self { id: None, to, kind, stage, reliable: true, planned: false, priority: None, deadline }
     }
 }
 
@@ -194,7 +214,14 @@ impl Message {
     pub(super) fn unsent(&self) -> usize {
         match &self.stage {
             Stage::Body { .. } => self.estimate,
-            Stage::Split(_) => self.fragments.len() - self.cursor,
+            Stage::Split(_) => self.fragments.iter().skip(self.cursor).filter(|state| !state.acked).count(),
+        }
+    }
+
+    /// Passes over what an earlier client's packets have brought there.
+    pub(super) fn skip_acked(&mut self) {
+        while self.fragments.get(self.cursor).is_some_and(|state| state.acked) {
+            self.cursor += 1;
         }
     }
 }

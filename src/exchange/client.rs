@@ -19,7 +19,7 @@ use super::streams::Streams;
 use super::{Event, Item, Receipt, RequestError, RequestHandle, RequestOptions, Sending, StreamId, StreamOptions};
 use crate::engine::{
     self, Bound, Code, Config, Engine, FetchError, FetchId, Frame, Incoming, LinkId, MessageId, PacketFormat, Phase,
-    Recipient, Record, Replies, Request, SendError, SendOptions, Shelf, Sphinx, State,
+    Plan, Recipient, Record, Replies, Request, SendError, SendOptions, Shelf, Sphinx, State,
 };
 use crate::identity::{Identity, Registration};
 use crate::limits;
@@ -147,6 +147,40 @@ impl<P: PacketFormat> Client<P> {
         let promised = Promised { id: envelope_id, to: to.clone(), bytes, options: *options };
         self.receipts.expect(id, promised, now);
         Ok(true)
+    }
+
+    /// Goes on with a message that an earlier client has cut; see [`Engine::resume`]. What it was is in the plan, also
+    /// whether it is to be receipted.
+    ///
+    /// # Errors
+    /// As [`Engine::resume`].
+    pub fn resume(
+        &mut self,
+        id: MessageId,
+        to: &Recipient,
+        plan: Plan,
+        options: &SendOptions,
+        now: Instant,
+    ) -> Result<bool, SendError> {
+        let body = plan.body().unwrap_or_default();
+        let envelope_id = match envelope::open(&body) {
+            Opened::Envelope(envelope)
+                if envelope.kind == Kind::Message && envelope.flags & envelope::WANTS_RECEIPT != 0 =>
+            {
+                Some(envelope.id)
+            }
+            _ => None,
+        };
+        if envelope_id.is_some() && !self.receipts.has_room(body.len()) {
+            self.wants_room = true;
+            return Err(SendError::QueueFull);
+        }
+        self.engine.resume(id, to, plan, options, now)?;
+        if let Some(envelope_id) = envelope_id {
+            let promised = Promised { id: envelope_id, to: to.clone(), bytes: body, options: *options };
+            self.receipts.expect(id, promised, now);
+        }
+        Ok(envelope_id.is_some())
     }
 
     /// Forgets a message, or its receipt that is still to come; see [`Engine::cancel`].

@@ -77,12 +77,15 @@ impl Receipts {
 
     /// Wraps a message that is to be receipted.
     pub(super) fn wrap(&self, id: Id, body: &[u8]) -> Result<Vec<u8>, SendError> {
-        if self.awaited.len() >= limits::RECEIPTS_AWAITED_COUNT_MAX
-            || self.bytes + body.len() > limits::RECEIPTS_AWAITED_LEN_MAX
-        {
+        if !self.has_room(body.len()) {
             return Err(SendError::QueueFull);
         }
         Ok(Envelope { kind: Kind::Message, flags: envelope::WANTS_RECEIPT, id, service: "", body }.to_bytes())
+    }
+
+    /// Whether one more message of so many bytes can wait for its receipt.
+    pub(super) fn has_room(&self, len: usize) -> bool {
+        self.awaited.len() < limits::RECEIPTS_AWAITED_COUNT_MAX && self.bytes + len <= limits::RECEIPTS_AWAITED_LEN_MAX
     }
 
     /// The engine has taken it.
@@ -188,7 +191,8 @@ impl Receipts {
                 events(Event::NotReceipted { id: message, code });
                 continue;
             }
-            let options = repeating(SendOptions { timeout: None, no_deadline: false, ..awaited.options });
+            let options = SendOptions { timeout: None, no_deadline: false, planned: false, ..awaited.options };
+            let options = repeating(options);
             let copy = outbox.push(awaited.to.clone(), awaited.bytes.clone(), options);
             awaited.copy = Some(copy);
             awaited.repeated = true;

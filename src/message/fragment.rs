@@ -86,6 +86,11 @@ impl Fragments {
         self.layout.fragments()
     }
 
+    /// The message as it was written, without padding.
+    pub fn message(&self) -> &[u8] {
+        &self.message
+    }
+
     /// The identifiers of the sets, in order.
     pub fn set_ids(&self) -> &[SetId] {
         &self.set_ids

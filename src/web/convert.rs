@@ -79,6 +79,11 @@ pub enum Command {
         /// Its number in the store.
         kept: u32,
     },
+    /// The page has the plan of a message.
+    Kept {
+        /// Which message.
+        message: MessageId,
+    },
     /// From now on this is told.
     Listen {
         /// What.
@@ -155,8 +160,10 @@ pub struct Outgoing {
     pub message: MessageId,
     /// Whom it is for.
     pub to: Recipient,
-    /// The user's bytes.
+    /// The user's bytes, or its plan.
     pub body: Vec<u8>,
+    /// An earlier client has begun to send it, by the plan in `body`.
+    pub begun: bool,
     /// How it is sent.
     pub sending: Sending,
     /// It is told how far it comes.
@@ -251,6 +258,7 @@ impl Command {
         match op {
             "choose" => Some(choose()),
             "done" => Some(whole(message, "kept").map(|kept| Self::Done { kept })),
+            "kept" => Some(message_id(message).map(|message| Self::Kept { message })),
             "listen" => Some(listen()),
             "online" => Some(Ok(Self::Online)),
             "passphrase" => Some(passphrase()),
@@ -290,6 +298,7 @@ impl Command {
     pub fn id(&self) -> Option<RequestId> {
         match self {
             Self::Choose { .. }
+            | Self::Kept { .. }
             | Self::Done { .. }
             | Self::Listen { .. }
             | Self::Online
@@ -326,7 +335,12 @@ impl Outgoing {
             message: message_id(message)?,
             to: recipient(&text(message, "to")?)?,
             body: bytes(message, "body")?,
-            sending: Sending { options: send_options(&options)?, receipt, id: optional(message, "wire", wire)? },
+            begun: field(message, "begun")?.is_truthy(),
+            sending: Sending {
+                options: SendOptions { planned: field(message, "planned")?.is_truthy(), ..send_options(&options)? },
+                receipt,
+                id: optional(message, "wire", wire)?,
+            },
             watched: flag(&options, "watched")?,
         })
     }
@@ -351,6 +365,7 @@ pub(super) fn send_options(options: &JsValue) -> Result<SendOptions, Failure> {
         replies,
         reliable: flag(options, "reliable")?,
         priority,
+        planned: false,
     })
 }
 

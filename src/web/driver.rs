@@ -34,7 +34,9 @@ use super::store::StorageError;
 use super::vault::export;
 use super::waiting::Waiting;
 use super::writer::{Writer, Written};
-use crate::engine::{self, Code, FetchError, FetchId, Incoming, LinkId, Phase, Request, SendError, State, SwitchError};
+use crate::engine::{
+    self, Code, FetchError, FetchId, Incoming, LinkId, Phase, Plan, Request, SendError, State, SwitchError,
+};
 use crate::exchange::{Client, Event, RequestError};
 use crate::limits;
 use crate::message::{ADDRESS_LEN, Address, GatewayId};
@@ -260,6 +262,7 @@ impl Driver {
                 let answer = self.client.engine().topology().map(|topology| post::gateways(topology, self.secure_page));
                 self.answer(id, answer);
             }
+            Command::Kept { message } => self.client.engine_mut().kept(message, now),
             Command::Listen { listening } => self.client.engine_mut().listen(listening),
             Command::Online => self.client.engine_mut().handle_online(now),
             Command::Open { id, .. } | Command::Vault { id, .. } => {
@@ -367,9 +370,15 @@ impl Driver {
 
     /// Gives a message to the engine and answers, or gives it back when there is no room.
     fn try_send(&mut self, id: RequestId, outgoing: Outgoing) -> Option<Outgoing> {
-        let Outgoing { message, to, body, sending, watched } = &outgoing;
+        let Outgoing { message, to, body, begun, sending, watched } = &outgoing;
         let now = self.clock.now();
-        match self.client.send(*message, to, body, sending, now) {
+        let plan = if *begun { Plan::parse(body) } else { None };
+        let sent = match plan {
+            Some(plan) => self.client.resume(*message, to, plan, &sending.options, now),
+            None if *begun => return self.refuse_plan(id),
+            None => self.client.send(*message, to, body, sending, now),
+        };
+        match sent {
             Ok(receipt) => {
                 self.client.engine_mut().watch(*message, *watched, now);
                 self.post.answer(id, Ok(post::sent(receipt)));
@@ -377,6 +386,12 @@ impl Driver {
             Err(SendError::QueueFull) => return Some(outgoing),
             Err(error) => self.post.answer(id, Err(Failure::from(error))),
         }
+        None
+    }
+
+    /// What the page gave back is no plan.
+    fn refuse_plan(&self, id: RequestId) -> Option<Outgoing> {
+        self.post.answer(id, Err(convert::invalid("that is no plan of a message".into())));
         None
     }
 

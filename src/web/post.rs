@@ -97,6 +97,13 @@ impl Post {
             }
             // The driver knows what time it was.
             Event::Packets { .. } => {}
+            Event::Planned { id, plan } => {
+                let message = Object::new();
+                set(&message, "event", &JsValue::from_str("planned"));
+                #[expect(clippy::cast_precision_loss, reason = "pages number up to 2^52")]
+                set(&message, "message", &JsValue::from_f64(id.0 as f64));
+                self.with_bytes(&message, "plan", &plan);
+            }
             Event::Progress { phase, fraction } => self.progress(phase, fraction),
             Event::Received { body, tag, over } => {
                 let from = tag.map(Recipient::Tag).or(over.map(Recipient::Address));

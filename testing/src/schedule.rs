@@ -1,11 +1,9 @@
 //! What is on its way, in the order of arrival and then of leaving.
 
-use std::cmp::Ordering;
-use std::collections::BinaryHeap;
-
 use mixlet::sphinx::NodeFrame;
 use mixlet::time::Instant;
 use mixlet_devnet::record::NodeName;
+use mixlet_devnet::timeline::Timeline;
 
 use crate::links::{Frame, LinkNumber, News};
 
@@ -26,58 +24,27 @@ pub(crate) enum Arrival {
     Packet(NodeName, NodeFrame),
 }
 
-/// The heap.
+/// All of it.
 #[derive(Default)]
-pub(crate) struct Schedule {
-    heap: BinaryHeap<Entry>,
-    made: u64,
-}
-
-struct Entry {
-    at: Instant,
-    number: u64,
-    what: Arrival,
-}
+pub(crate) struct Schedule(Timeline<Arrival>);
 
 impl Schedule {
     /// Whether there is room for more.
     pub(crate) fn has_room(&self) -> bool {
-        self.heap.len() < ON_THE_WAY_COUNT_MAX
+        self.0.len() < ON_THE_WAY_COUNT_MAX
     }
 
     pub(crate) fn push(&mut self, at: Instant, what: Arrival) {
-        self.made += 1;
-        self.heap.push(Entry { at, number: self.made, what });
+        self.0.push(at, what);
     }
 
     /// When the next thing arrives.
     pub(crate) fn next_at(&self) -> Option<Instant> {
-        self.heap.peek().map(|entry| entry.at)
+        self.0.next_at()
     }
 
     /// The next thing that arrives.
     pub(crate) fn pop(&mut self) -> Option<Arrival> {
-        self.heap.pop().map(|entry| entry.what)
+        self.0.pop().map(|(_, what)| what)
     }
 }
-
-impl Ord for Entry {
-    /// The earliest is the greatest, as the heap gives out the greatest first.
-    fn cmp(&self, other: &Self) -> Ordering {
-        (other.at, other.number).cmp(&(self.at, self.number))
-    }
-}
-
-impl PartialOrd for Entry {
-    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
-        Some(self.cmp(other))
-    }
-}
-
-impl PartialEq for Entry {
-    fn eq(&self, other: &Self) -> bool {
-        self.number == other.number
-    }
-}
-
-impl Eq for Entry {}

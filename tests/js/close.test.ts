@@ -52,10 +52,11 @@ describe('close', () => {
 
   test('what waits for room is handed over first', async () => {
     const { client, worker } = await connected();
-    client.send(address, new Uint8Array(limits.messageBytes));
-    client.send(address, new Uint8Array(limits.messageBytes));
+    client.send(address, new Uint8Array(limits.keptBodiesBytes / 2));
+    client.send(address, new Uint8Array(limits.keptBodiesBytes / 2));
     const waiting = client.send(address, 'waiting');
     const first = await worker.request('send');
+    await worker.request('send');
     const closing = client.close();
     await worker.flush();
     expect(worker.posted.map(({ op }) => op)).toEqual(['open', 'send', 'send']);

@@ -70,22 +70,58 @@ describe('a worker that crashes', () => {
     expect(await sent.received).toMatchObject({ roundTripMs: 9 });
   });
 
-  test('bare bytes that may have left fail, and those that have not go', async () => {
+  test('bare bytes go again as they are where nothing of them has left', async () => {
+    const fake = await connected();
+    const sent = fake.client.send(address, 'bare');
+    const large = fake.client.send(address, new Uint8Array(limits.copiedBytes + 1).fill(7), { reliable: false });
+    const first = await fake.worker.request('send');
+    expect(first).toMatchObject({ planned: true, begun: false });
+    fake.worker.answer(first, { receipt: false });
+    await sent.queued;
+    await fake.worker.request('send');
+    const next = await replaced(fake);
+    const again = await next.request('send');
+    expect(text(again.body)).toBe('bare');
+    expect(again).toMatchObject({ message: first.message, planned: true, begun: false });
+    expect((await next.request('send')).body).toHaveLength(limits.copiedBytes + 1);
+    expect(await stateOf(large.delivered)).toBe('pending');
+  });
+
+  test('bare bytes that were cut go again by their plan, as often as it takes', async () => {
+    const fake = await connected();
+    const plan = (index: number) => new Uint8Array(index * limits.copiedBytes + 5).fill(index + 1);
+    const sent = [0, 3].map((index) => ({ index, sent: fake.client.send(address, `bare ${index}`) }));
+    for (const { index } of sent) {
+      const request = await fake.worker.request('send');
+      fake.worker.answer(request, { receipt: false });
+      const bytes = plan(index);
+      fake.worker.say({ event: 'planned', message: request.message, plan: bytes }, [bytes.buffer]);
+      expect(await fake.worker.next('kept')).toEqual({ op: 'kept', message: request.message });
+    }
+    for (let crash = 0; crash < 2; crash++) {
+      const next = await replaced(fake);
+      for (const { index } of sent) {
+        const again = await next.request('send');
+        expect(again).toMatchObject({ planned: false, begun: true });
+        expect(Buffer.compare(again.body, plan(index))).toBe(0);
+        next.answer(again, { receipt: false });
+        if (crash === 1) next.say({ event: 'delivered', message: again.message, roundTripMs: 1, retransmissions: 0 });
+      }
+    }
+    await Promise.all(sent.map(({ sent: { delivered } }) => delivered));
+  });
+
+  test('what is not to leave twice fails once it was cut', async () => {
     const fake = await connected();
     const undelivered = heard(fake.client, 'undelivered');
-    const sent = fake.client.send(address, 'bare');
-    fake.worker.answer(await fake.worker.request('send'), { receipt: false });
-    await sent.queued;
-    const states = heard(fake.client, 'statechange');
-    fake.worker.say({ event: 'crashed', detail: '' });
-    await vi.waitUntil(() => states.length > 0);
-    const later = fake.client.send(address, 'later');
-    await open(await started(fake, 2));
-    const request = await fake.worker.request('send');
-    expect(text(request.body)).toBe('later');
+    const sent = fake.client.send(address, 'once', { reliable: false });
+    const { message } = await fake.worker.request('send');
+    fake.worker.say({ event: 'planned', message, plan: bytes('plan') });
+    await fake.worker.next('kept');
+    const next = await replaced(fake);
     expect(await failure(sent.delivered)).toMatchObject({ code: 'worker-crashed', retriable: true });
     expect(undelivered).toHaveLength(1);
-    expect(await stateOf(later.delivered)).toBe('pending');
+    expect(next.posted.filter(({ op }) => op === 'send')).toEqual([]);
   });
 
   test('what is known of a peer outlives it', async () => {

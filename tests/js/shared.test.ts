@@ -109,9 +109,11 @@ describe('a page that uses the connection of another', () => {
 
   test('tells why bare bytes may have arrived or not', async () => {
     const fake = await connected({ tabs: 'share' });
-    const sent = fake.client.send(address, 'bare');
-    fake.worker.answer(await fake.worker.request('send'), { receipt: false });
-    await sent.queued;
+    const sent = fake.client.send(address, 'bare', { reliable: false });
+    const { id, message } = await fake.worker.request('send');
+    fake.worker.answer({ id }, { receipt: false });
+    fake.worker.say({ event: 'planned', message, plan: new Uint8Array(3) });
+    await fake.worker.next('kept');
     fake.worker.say({ event: 'left' });
     const error = await failure(sent.delivered);
     expect(error).toMatchObject({ code: 'worker-crashed' });

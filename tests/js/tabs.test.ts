@@ -303,6 +303,40 @@ describe('tabs that share', () => {
     expect(leader.posted).toHaveLength(before);
   });
 
+  test('the plan of a message goes to the page that sent it, and that it has it to the engine', async () => {
+    const { leader, follower } = await pair();
+    follower.say(send(1));
+    const { message } = await leader.asked('send');
+    leader.engine.post({ event: 'planned', message, plan: new Uint8Array([7, 8]) }, []);
+    expect(await follower.event('planned')).toEqual({ event: 'planned', message: 1, plan: new Uint8Array([7, 8]) });
+    expect(leader.posted.some((said) => 'event' in said && said.event === 'planned')).toBe(false);
+    follower.say({ op: 'kept', message: 1 });
+    expect((await leader.asked('kept')).message).toBe(message);
+  });
+
+  test('requests that were refused are not cancelled when their page goes', async () => {
+    const { leader, follower } = await pair();
+    const ask = (id: number, message: number) =>
+      follower.say({
+        id,
+        op: 'request',
+        to: address,
+        options: { ...settings, service: '', label: '', retry: true, replies: 'auto' },
+        items: [{ message, wire: new Uint8Array(16), body: new Uint8Array() }],
+      });
+    ask(2, 1);
+    ask(3, 2);
+    const [refused, taken] = [await leader.asked('request'), await leader.asked('request', 1)];
+    const error = { code: 'queue-full', message: '', retriable: true };
+    leader.engine.post({ id: refused.id, error }, []);
+    leader.engine.post({ id: taken.id, ok: {} }, []);
+    expect(await follower.answer(2)).toEqual({ id: 2, error });
+    follower.die();
+    expect((await leader.asked('cancelRequest')).message).toBe(taken.items[0]?.message);
+    await until(() => leader.handled.some(({ op }) => op === 'listen'));
+    expect(leader.handled.filter(({ op }) => op === 'cancelRequest')).toHaveLength(1);
+  });
+
   test('traffic is that of all, and the others are told', async () => {
     const { leader, follower } = await pair();
     const fast = { ...traffic, slotMs: 4 };

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use mixlet::engine::{
     Code, Config, ConfigError, Engine, Event, FetchError, FetchId, Frame, Incoming, LinkId, MessageId, Outgoing,
-    PacketFormat, Recipient, Record, Request, SendError, SendOptions, State, Traffic,
+    PacketFormat, Plan, Recipient, Record, Request, SendError, SendOptions, State, Traffic,
 };
 use mixlet::identity::{Identity, Registration};
 use mixlet::limits;
@@ -215,19 +215,27 @@ impl<P: PacketFormat> Watched<P> {
         self.now = self.now.max(now);
         let was_closed = self.closed;
         let mut said = Said::default();
-        while said.frames.len() < self.room
-            && let Some(frame) = self.engine.poll_transmit(now)
-        {
-            self.check_frame(&frame);
-            said.frames.push(frame);
-        }
-        while let Some(request) = self.engine.poll_request() {
-            self.check_request(&request);
-            said.requests.push(request);
-        }
-        while let Some(event) = self.engine.poll_event() {
-            self.check_event(&event);
-            said.events.push(event);
+        loop {
+            while said.frames.len() < self.room
+                && let Some(frame) = self.engine.poll_transmit(now)
+            {
+                self.check_frame(&frame);
+                said.frames.push(frame);
+            }
+            while let Some(request) = self.engine.poll_request() {
+                self.check_request(&request);
+                said.requests.push(request);
+            }
+            let mut planned = Vec::new();
+            while let Some(event) = self.engine.poll_event() {
+                self.check_event(&event);
+                planned.extend(if let Event::Planned { id, .. } = &event { Some(*id) } else { None });
+                said.events.push(event);
+            }
+            if planned.is_empty() {
+                break;
+            }
+            planned.into_iter().for_each(|id| self.engine.kept(id, now));
         }
         assert!(!was_closed || said.is_empty(), "something is said after the end");
         self.check_standing();
@@ -294,6 +302,10 @@ impl<P: PacketFormat> Watched<P> {
             }
             Event::GatewayWanted => assert!(self.connecting && self.engine.address().is_none()),
             Event::Moved { .. } | Event::MoveFailed { .. } => panic!("nobody wanted to move"),
+            Event::Planned { id, plan } => {
+                assert_eq!(self.open.get(id), Some(&false), "cut after it was sent, or never accepted");
+                assert!(Plan::parse(plan).is_some_and(|plan| plan.body().is_some()));
+            }
             Event::Packets { .. } => panic!("nobody asked for it"),
             Event::Surbs { .. } => {}
             Event::Topology => assert!(self.engine.topology().is_some()),

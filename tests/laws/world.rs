@@ -321,6 +321,7 @@ impl<P: Format> World<P> {
             _ => Recipient::Tag(tag_of(to / 8)),
         };
         let options = SendOptions {
+            planned: how & 0x40 != 0,
             timeout: (more & 1 == 1).then(|| input.time()),
             no_deadline: more & 2 != 0,
             replies: match how % 4 {

@@ -28,7 +28,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 
-use mixlet::engine::{Config, Engine, Event, MessageId, Recipient, Record, SendError, SendOptions, Sphinx, State};
+use mixlet::engine::{
+    Config, Engine, Event, MessageId, Plan, Recipient, Record, SendError, SendOptions, Sphinx, State,
+};
 use mixlet::exchange::{self, Client as MixClient, Receipt, Sending};
 use mixlet::gateway::IdentityKeypair;
 use mixlet::identity::{Identity, Registration};
@@ -146,6 +148,8 @@ pub struct Client<F: NodeFormat = Sphinx> {
     pub config: Config,
     /// When it wrote pages.
     pub writes: Vec<Instant>,
+    /// The plans of its messages that whoever asked for them has, whatever has become of the client.
+    pub plans: BTreeMap<u64, Vec<u8>>,
     seed: u64,
     /// How often it was ended.
     run: u32,
@@ -336,6 +340,7 @@ impl<F: NodeFormat> SimWorld<F> {
             store: BTreeMap::new(),
             config,
             writes: Vec::new(),
+            plans: BTreeMap::new(),
             seed,
             run: 0,
             asleep: None,
@@ -425,6 +430,30 @@ impl<F: NodeFormat> SimWorld<F> {
         let result = inside.engine_mut().send(MessageId(id), to, body, options, now);
         if result.is_ok() {
             self.oracle.sent(index, id, body, now);
+        }
+        self.drain_client(index);
+        result
+    }
+
+    /// Goes on with a message of an earlier run, by its plan.
+    ///
+    /// # Errors
+    /// As [`Engine::resume`].
+    pub fn resume(
+        &mut self,
+        index: usize,
+        id: u64,
+        to: &Recipient,
+        acked: &[u8],
+        options: &SendOptions,
+    ) -> Result<bool, SendError> {
+        let now = self.now;
+        let client = &mut self.clients[index];
+        let plan = Plan::parse(&client.plans[&id]).expect("a plan").with_acked(acked.to_vec());
+        let inside = client.inside.as_mut().expect("a running client");
+        let result = inside.resume(MessageId(id), to, plan, options, now);
+        if result.is_ok() {
+            self.oracle.resumed(index, id);
         }
         self.drain_client(index);
         result

@@ -72,6 +72,13 @@ impl Oracle {
         self.tally.accepted += 1;
     }
 
+    /// A message that ended with its client is under way again, and is to be seen no more often than if it had not.
+    pub(super) fn resumed(&mut self, client: usize, id: u64) {
+        let message = self.messages.get_mut(&(client, id)).expect("a message that was accepted");
+        assert!(message.end == Some(End::Abandoned), "a message that is under way was resumed");
+        message.end = None;
+    }
+
     pub(super) fn cancelled(&mut self, client: usize, id: u64) {
         if let Some(message) = self.messages.get_mut(&(client, id)).filter(|message| message.end.is_none()) {
             message.end = Some(End::Cancelled);

@@ -1,6 +1,6 @@
 //! Time passes: the next happening, who it is for, and what follows from it.
 
-use mixlet::engine::{FetchError, FetchId, Incoming, LinkId, Outgoing, Record, Request};
+use mixlet::engine::{Event, FetchError, FetchId, Incoming, LinkId, MessageId, Outgoing, Record, Request};
 use mixlet::exchange;
 use mixlet::sphinx::NodeFrame;
 use mixlet::time::{Duration, Instant};
@@ -49,6 +49,13 @@ pub(super) enum Delivery {
         record: Record,
         bytes: Option<Vec<u8>>,
     },
+    /// Whoever asked for the plan of a message has it.
+    Planned {
+        client: usize,
+        run: u32,
+        id: MessageId,
+        plan: Vec<u8>,
+    },
 }
 
 impl Delivery {
@@ -59,7 +66,8 @@ impl Delivery {
             | Self::Opened { client, .. }
             | Self::Closed { client, .. }
             | Self::Fetched { client, .. }
-            | Self::Written { client, .. } => Some(*client),
+            | Self::Written { client, .. }
+            | Self::Planned { client, .. } => Some(*client),
             Self::ToGateway { .. } | Self::Packet { .. } => None,
         }
     }
@@ -195,6 +203,12 @@ impl<F: NodeFormat> SimWorld<F> {
                 if self.clients[client].run == run {
                     self.clients[client].write(record, bytes, self.now);
                     self.drain_client(client);
+                }
+            }
+            Delivery::Planned { client, run, id, plan } => {
+                if self.clients[client].run == run {
+                    self.clients[client].plans.insert(id.0, plan);
+                    self.with_engine(client, |engine, now| engine.kept(id, now));
                 }
             }
         }
@@ -337,6 +351,11 @@ impl<F: NodeFormat> SimWorld<F> {
                 match event {
                     exchange::Event::Engine(event) => {
                         self.oracle.event(index, &event, now);
+                        if let Event::Planned { id, plan } = &event {
+                            let (run, id, plan) = (client.run, *id, plan.clone());
+                            self.schedule
+                                .deliver(now + self.write_time, Delivery::Planned { client: index, run, id, plan });
+                        }
                         if is_kept {
                             client.events.push((now, event));
                         }

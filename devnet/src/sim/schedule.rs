@@ -1,11 +1,9 @@
 //! What is to happen next: one heap of deliveries and wake-ups, in the order of time and then of their making.
 
-use std::cmp::Ordering;
-use std::collections::BinaryHeap;
-
 use mixlet::time::Instant;
 
 use super::run::Delivery;
+use crate::timeline::Timeline;
 
 /// Something with a state machine of its own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,25 +20,18 @@ pub(super) enum Happening {
     Timeout(Actor),
 }
 
-/// The heap, and when each actor wants to be called.
+/// All of it, and when each actor wants to be called.
 #[derive(Default)]
 pub(super) struct Schedule {
-    heap: BinaryHeap<Entry>,
-    made: u64,
+    timeline: Timeline<Happening>,
     clients: Vec<Option<Instant>>,
     gateways: Vec<Option<Instant>>,
     mixes: Vec<Option<Instant>>,
 }
 
-struct Entry {
-    at: Instant,
-    number: u64,
-    what: Happening,
-}
-
 impl Schedule {
     pub(super) fn deliver(&mut self, at: Instant, delivery: Delivery) {
-        self.push(at, Happening::Delivery(delivery));
+        self.timeline.push(at, Happening::Delivery(delivery));
     }
 
     /// An actor wants to be called at this time and at no other.
@@ -51,17 +42,17 @@ impl Schedule {
         }
         *place = at;
         if let Some(at) = at {
-            self.push(at, Happening::Timeout(actor));
+            self.timeline.push(at, Happening::Timeout(actor));
         }
     }
 
     /// The next thing that happens, unless it is after `end`.
     pub(super) fn next(&mut self, end: Instant) -> Option<(Instant, Happening)> {
         loop {
-            if self.heap.peek()?.at > end {
+            if self.timeline.next_at()? > end {
                 return None;
             }
-            let Entry { at, what, .. } = self.heap.pop()?;
+            let (at, what) = self.timeline.pop()?;
             if let Happening::Timeout(actor) = what {
                 // An actor that has changed its mind left the earlier entry behind.
                 let place = self.place(actor);
@@ -72,11 +63,6 @@ impl Schedule {
             }
             return Some((at, what));
         }
-    }
-
-    fn push(&mut self, at: Instant, what: Happening) {
-        self.made += 1;
-        self.heap.push(Entry { at, number: self.made, what });
     }
 
     fn place(&mut self, actor: Actor) -> &mut Option<Instant> {
@@ -91,24 +77,3 @@ impl Schedule {
         &mut list[at]
     }
 }
-
-impl Ord for Entry {
-    /// The earliest is the greatest, as the heap gives out the greatest first.
-    fn cmp(&self, other: &Self) -> Ordering {
-        (other.at, other.number).cmp(&(self.at, self.number))
-    }
-}
-
-impl PartialOrd for Entry {
-    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
-        Some(self.cmp(other))
-    }
-}
-
-impl PartialEq for Entry {
-    fn eq(&self, other: &Self) -> bool {
-        self.number == other.number
-    }
-}
-
-impl Eq for Entry {}

@@ -74,6 +74,7 @@ fn message(outbound: &mut Outbound, len: usize, sets: &[u32]) -> MessageKey {
         to,
         kind: Kind::Plain,
         stage,
+        planned: false,
         reliable: true,
         priority: Some(Priority::Normal),
         deadline: None,
