@@ -314,7 +314,7 @@ async fn a_rotation_or_an_import_cut_short_leaves_the_one_identity_or_the_other_
         let store = Store::open(profile).await.unwrap();
         let given = loaded(&store, Record::Page(Shelf::Given, 1)).await.unwrap();
         assert_eq!(given.is_some(), failed, "what belongs to an identity goes and stays with it");
-        assert_eq!(loaded(&store, Record::Identity).await.unwrap().is_some(), true);
+        assert!(loaded(&store, Record::Identity).await.unwrap().is_some());
     };
     cut_short(prepare, async |profile| drop(errand(profile, "rotate", &[]).await), check).await;
     cut_short(prepare, async |profile| drop(import(profile, &new_file, SECRET, true).await), check).await;
