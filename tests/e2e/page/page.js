@@ -180,6 +180,19 @@ const calls = {
     }
   },
 
+  /** What is in the outbox. */
+  async outbox(name) {
+    return (await known.get(name).client.outbox.list()).map((entry) => ({ ...entry }));
+  },
+
+  /** A message of an earlier visit; gives back a number for `settle`, or null. */
+  async findSent(name, id) {
+    const { client, sent } = known.get(name);
+    const start = now();
+    const message = await client.outbox.find(id);
+    return message && sent.push({ message, start }) - 1;
+  },
+
   /** What an application writes in the clear. */
   async note(name, text) {
     await (await openNotes(name)).change('note', () => ({ text }));
