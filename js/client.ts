@@ -3,6 +3,7 @@ import { Attempt } from './attempt.js';
 import { MixError, fromWire, mixError } from './errors.js';
 import { Closing } from './closing.js';
 import { Exchange } from './exchange.js';
+import { Identity, inTime } from './identity.js';
 import { Incoming } from './incoming.js';
 import { toBody } from './body.js';
 import { limits } from './limits.js';
@@ -25,7 +26,7 @@ import { Outgoing } from './outgoing.js';
 import { PageLife } from './page-life.js';
 import { privacyReport } from './privacy.js';
 import { OUTBOX_MESSAGES } from './protocol.js';
-import type { ClientState, GatewayData, TrafficSettings, WorkerEvent } from './protocol.js';
+import type { ClientState, GatewayData, TrafficSettings, Opened as OpenedData, WorkerEvent } from './protocol.js';
 import { Session, openOptions, wasmSource } from './session.js';
 import { statsStream } from './stats.js';
 import { missingFeatures, supportAdvice } from './support.js';
@@ -34,6 +35,7 @@ import type {
   CloseOptions,
   ConnectOptions,
   GatewayInfo,
+  IdentityManager,
   ListenOptions,
   MixAddress,
   MixClientEventMap,
@@ -59,6 +61,7 @@ import type {
   TrafficControl,
   Undelivered,
 } from './types.js';
+import { givePassphrase } from './vault.js';
 import { Gate, bounded, firstOf } from './wait.js';
 
 type Listener<K extends keyof MixClientEventMap> =
@@ -75,6 +78,9 @@ export class MixClient extends EventTarget {
   readonly traffic: TrafficControl;
   /** The network as this client sees it. */
   readonly network: NetworkView = new Network(() => this.#connected().rpc);
+  /** The keys behind the address, and how they are kept. */
+  readonly identity: IdentityManager;
+  readonly #identity: Identity;
   readonly #options: CheckedOptions;
   readonly #outgoing = new Outgoing({
     onUndelivered: (undelivered, to) => this.#onUndelivered(undelivered, to),
@@ -110,6 +116,8 @@ export class MixClient extends EventTarget {
   #attempt: Attempt | null = null;
   #session: Session | null = null;
   #closing: Closing | null = null;
+  /** The worker is being left, and another one takes over. */
+  #isLeaving = false;
   /** When workers of ours died. */
   #crashes: number[] = [];
   /** Opened when waiting for the next worker is over. */
@@ -132,6 +140,19 @@ export class MixClient extends EventTarget {
   constructor(options: MixClientOptions) {
     super();
     this.#options = checkClientOptions(options);
+    this.#identity = new Identity({
+      options: this.#options,
+      state: () => this.#state,
+      address: () => this.#address,
+      rpc: () => (this.#state === 'closed' ? null : (this.#session?.rpc ?? null)),
+      settled: () => this.#settled(),
+      apart: (task) => this.#apart(task),
+      connect: (timeoutMs) => this.connect({ timeoutMs }),
+      destroyed: () => this.close({ drain: false }).then(() => void (this.#address = null)),
+      onRisk: (risk) => this.#emit('identity-at-risk', risk),
+      onGone: (error) => this.#emit('error', error),
+    });
+    this.identity = this.#identity;
     this.#incoming = new Incoming(this.#options.inbox === 'durable', {
       onMessage: (message) => this.#emit('message', message),
       onOverflow: (overflow) => this.#emit('overflow', overflow),
@@ -424,10 +445,11 @@ export class MixClient extends EventTarget {
     checkSupport(this.#options);
     const wasm = await wasmSource(this.#options.wasm);
     const traffic = this.#traffic;
-    const options = openOptions({ ...this.#options, ...traffic });
+    const options = openOptions({ ...this.#options, ...traffic }, this.#identity.imported);
+    this.#identity.opening();
     attempt.signal.throwIfAborted();
     const session = new Session(this.#options, {
-      onEvent: (event) => this.#onEvent(event),
+      onEvent: (event) => this.#onEvent(event, session),
       onCrash: (error, left) => this.#onCrash(session, error, left),
       phase: () => this.#attempt?.phase,
     });
@@ -438,15 +460,18 @@ export class MixClient extends EventTarget {
     this.#exchange.prepare(session.rpc);
     const opened = await opening;
     session.watch();
-    return { session, address: opened.address as MixAddress, gateway: opened.gateway, traffic, shared: opened.traffic };
+    return { session, opened, traffic };
   }
 
-  #begin(attempt: Attempt, { session, address, gateway, traffic, shared }: Opened): MixAddress {
+  #begin(attempt: Attempt, { session, opened, traffic }: Opened): MixAddress {
+    const { gateway, traffic: shared } = opened;
+    const address = opened.address as MixAddress;
     this.#session = session;
     this.#attempt = null;
     this.#setGateway(address, gateway);
     attempt.succeed();
     this.#page.begin();
+    this.#identity.opened(opened);
     // Set while connecting: before the first message. It can only fail by the end of the session, which is told anyway.
     if (traffic === this.#traffic) this.#traffic = Object.freeze(shared ?? traffic);
     else session.rpc.request('traffic', { traffic: this.#traffic }).catch(() => {});
@@ -527,7 +552,7 @@ export class MixClient extends EventTarget {
     if (this.#session !== session) return;
     const now = performance.now();
     if (!left) this.#crashes = this.#crashes.filter((at) => now - at < limits.crashesMs).concat(now);
-    if (this.#closing || this.#options.storage !== 'indexeddb' || this.#crashes.length > limits.crashes) {
+    if (this.#closing || !this.#identity.outlivesWorker || this.#crashes.length > limits.crashes) {
       this.#collapse(session, error);
       return;
     }
@@ -538,6 +563,38 @@ export class MixClient extends EventTarget {
     this.#exchange.detach(error);
     this.#setState('reconnecting', error);
     void this.#revive();
+  }
+
+  async #settled(): Promise<void> {
+    while (this.#attempt || this.#closing) await firstOf([this.#closing?.done.opened, this.#attempt?.promise]);
+    if (this.#state === 'reconnecting' && !this.#session) throw mixError('not-connected', revivingAdvice);
+  }
+
+  /** Leaves, does something, and connects anew. What is sent meanwhile waits; what was not acknowledged fails. */
+  async #apart(task: () => Promise<void>): Promise<MixAddress> {
+    const session = this.#session as Session;
+    const closing = new Closing(session);
+    this.#isLeaving = true;
+    this.#setState('reconnecting');
+    await firstOf([this.#outgoing.whenHandedOver(), session.ended], limits.closeTimeoutMs);
+    this.#outgoing.hold();
+    await closing.run(this.#outgoing, true, limits.closeTimeoutMs);
+    this.#isLeaving = false;
+    if (this.#session !== session) throw mixError('closed');
+    const error = mixError('closed-before-delivery');
+    session.end(error);
+    this.#leave(session);
+    this.#outgoing.detach(error);
+    this.#exchange.detach(error);
+    this.#incoming.detach();
+    try {
+      await task();
+    } finally {
+      // Also where it has failed: then with the identity there was.
+      if (this.#state === 'reconnecting') await inTime(this.#revive().then(() => this.#address as MixAddress));
+    }
+    if (!this.#session) throw mixError('closed');
+    return this.#address as MixAddress;
   }
 
   /** Starts workers until one of them is connected, the client is closed, or trying again cannot help. */
@@ -613,8 +670,16 @@ export class MixClient extends EventTarget {
     await bounded(this.#session.rpc.request('traffic', { traffic: this.#traffic }), bounds);
   }
 
-  #onEvent(event: WorkerEvent): void {
+  #onEvent(event: WorkerEvent, session: Session): void {
     switch (event.event) {
+      case 'passphrase-wanted': {
+        const attempt = this.#attempt;
+        givePassphrase(this.#options, session.rpc).catch((error: unknown) => attempt?.abort(error));
+        break;
+      }
+      case 'volatile':
+        this.#identity.becameVolatile(fromWire(event.error));
+        break;
       case 'progress':
         this.#attempt?.progress(event.phase, event.fraction, event.detail);
         break;
@@ -687,7 +752,7 @@ export class MixClient extends EventTarget {
   #onWorkerState(state: ClientState, error?: MixError): void {
     if (this.#attempt) {
       this.#attempt.report(state, error);
-    } else if (this.#session && this.#state !== 'closed') {
+    } else if (this.#session && this.#state !== 'closed' && !this.#isLeaving) {
       if (state === 'closed') this.#collapse(this.#session, error ?? mixError('gateway-refused'));
       else if (state === this.#state && error) this.#emit('error', error);
       else if (state !== 'idle') this.#setLinkState(state === 'connecting' ? 'reconnecting' : state, error);
@@ -755,12 +820,9 @@ export class MixClient extends EventTarget {
 
 interface Opened {
   session: Session;
-  address: MixAddress;
-  gateway: GatewayData | undefined;
+  opened: OpenedData;
   /** What it was asked to open with. */
   traffic: Readonly<TrafficSettings>;
-  /** What holds where the connection is that of another page. */
-  shared: TrafficSettings | undefined;
 }
 
 /** Throws `MixError` `unsupported-runtime` or `storage-blocked`. */
@@ -775,6 +837,8 @@ function checkSupport(options: CheckedOptions): void {
 const persistAdvice =
   'Call connect() first: a message can only be stored while the client is connected or connecting. It survives everything after that.';
 const noTagAdvice = 'This message came without reply blocks, so it cannot be answered. Its sender has to attach some.';
+
+const revivingAdvice = 'Another worker is being started. Try again when the client is ready.';
 
 const pageHideAdvice =
   'The page was left before the message was acknowledged, so it may or may not arrive. Connect and send it again if it may arrive twice.';

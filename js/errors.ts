@@ -15,7 +15,9 @@ export type MixErrorCode =
   | 'gateway-refused'
   | 'gateway-timeout'
   | 'handler-failed'
+  | 'identity-conflict'
   | 'identity-corrupt'
+  | 'identity-file-invalid'
   | 'in-use'
   | 'mixed-content'
   | 'network-required'
@@ -205,10 +207,20 @@ export const errorTable: Readonly<Record<MixErrorCode, ErrorTableEntry>> = /* @_
       'The gateway does not answer. Try again later or choose another gateway.',
     ),
     'handler-failed': entry(PeerError, false, 'The peer failed to handle the request. Ask its operator.'),
+    'identity-conflict': entry(
+      StorageError,
+      false,
+      "This profile has another identity. Pass onConflict: 'replace' to give that up for good, or import into another profile.",
+    ),
     'identity-corrupt': entry(
       StorageError,
       false,
       'The stored keys of this profile cannot be read. Use another profile, or delete the data of this site.',
+    ),
+    'identity-file-invalid': entry(
+      StorageError,
+      false,
+      'This file is no exported identity, or it is damaged. Choose the file that identity.export() has made.',
     ),
     'in-use': entry(
       SessionInUseError,

@@ -12,6 +12,8 @@ import type {
   OpenRequest,
   PageMessage,
   Post,
+  VaultRequest,
+  WasmSource,
   WireError,
   WorkerMessage,
 } from './protocol.js';
@@ -93,6 +95,7 @@ export class Host {
   /** Takes one message of the page. */
   handle(message: PageMessage): void {
     if (message.op === 'open') void this.#open(message);
+    else if (message.op === 'vault') void this.#vault(message);
     else if (this.#follower) this.#follower.post(message);
     else if (this.#desk && this.#seat) this.#desk.handle(this.#seat, message);
     else this.#take(message);
@@ -142,29 +145,75 @@ export class Host {
     try {
       this.#post({ event: 'progress', phase: 'engine', fraction: 0 }, []);
       if (alive !== undefined && this.#scope.navigator.locks) await this.#locks.take(alive, {});
-      if (options.storage === 'indexeddb') {
+      if (options.storage !== 'memory') {
         this.#profile = options.profile;
-        if (tabs !== 'share') await this.#locks.takeProfile(this.#profile);
-        else if (!(await this.#share(request))) return;
+        if (tabs === 'share') {
+          if (!(await this.#share(request))) return;
+        } else if (!(await this.#takeProfile(options))) {
+          options.storage = 'memory';
+        }
       }
-      if (this.#ended) return;
-      const module = await loadModule(wasm);
-      if (this.#ended) return;
-      const post: Post = (message, transfer) => this.#post(message, transfer);
-      const engine = await this.#startEngine(module, post, (detail) => this.#crash(detail));
-      if (this.#ended) {
-        engine.free();
-        return;
-      }
-      this.#engine = engine;
+      const engine = await this.#load(wasm);
+      if (!engine) return;
+      this.#guard(engine, { ...open, options } as PageMessage);
     } catch (error) {
-      this.#release();
-      this.#post({ id: request.id, error: toWire(error) }, []);
-      for (const message of this.#takeHeld()) this.#refuse(message);
+      this.#fail(request.id, error);
       return;
     }
-    this.#guard(this.#engine, { ...open, options } as PageMessage);
     for (const message of this.#takeHeld()) this.#take(message);
+  }
+
+  /** Runs an errand. The worker does nothing else. */
+  async #vault({ wasm, alone, ...request }: VaultRequest): Promise<void> {
+    this.#held = [];
+    this.#closeId = request.id;
+    try {
+      if (alone) {
+        this.#profile = request.profile;
+        await this.#locks.takeProfile(this.#profile);
+      }
+      const engine = await this.#load(wasm);
+      if (!engine) return;
+      this.#guard(engine, request as PageMessage);
+    } catch (error) {
+      this.#fail(request.id, error);
+      return;
+    }
+    for (const message of this.#takeHeld()) this.#take(message);
+  }
+
+  /** Makes the profile this worker's. False: there is nothing to keep a profile in, and memory was chosen for that case. */
+  async #takeProfile({ profile, storage }: Omit<OpenOptions, 'tabs'>): Promise<boolean> {
+    try {
+      await this.#locks.takeProfile(profile);
+      return true;
+    } catch (error) {
+      if (storage !== 'indexeddb-or-memory' || (error instanceof Refusal && error.code === 'in-use')) throw error;
+      this.#profile = null;
+      this.#post({ event: 'volatile', error: { code: 'storage-blocked', message: '', retriable: false } }, []);
+      return false;
+    }
+  }
+
+  /** Starts the engine, unless this has ended meanwhile. */
+  async #load(wasm: WasmSource): Promise<EngineClient | null> {
+    if (this.#ended) return null;
+    const module = await loadModule(wasm);
+    if (this.#ended) return null;
+    const post: Post = (message, transfer) => this.#post(message, transfer);
+    const engine = await this.#startEngine(module, post, (detail) => this.#crash(detail));
+    if (this.#ended) {
+      engine.free();
+      return null;
+    }
+    this.#engine = engine;
+    return engine;
+  }
+
+  #fail(id: number, error: unknown): void {
+    this.#release();
+    this.#post({ id, error: toWire(error) }, []);
+    for (const message of this.#takeHeld()) this.#refuse(message);
   }
 
   #takeHeld(): PageMessage[] {

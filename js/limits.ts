@@ -64,6 +64,10 @@ export const limits = /* @__PURE__ */ Object.freeze({
   statsEveryMs: 100,
   statsEventMs: 1_000,
   trafficTimeoutMs: 5_000,
+  /** The gateway may take so long to forget a client, and reaching it for that. */
+  forgetTimeoutMs: 5_000,
+  /** The longest file of an exported identity. */
+  identityFileBytes: 4 * 1024,
   /** `network.topology` and `network.gateways`; the latter with `measure`; `network.switchGateway`. */
   networkTimeoutMs: 5_000,
   measureTimeoutMs: 15_000,

@@ -14,8 +14,11 @@ import type {
 import type { Bounds } from './wait.js';
 
 /** The options with everything filled in, ready for the worker, and those that stay with the page. */
-export type CheckedOptions = Omit<OpenOptions, 'securePage'> &
-  PageOptions & { chooseGateway: GatewayChooser | undefined };
+export type CheckedOptions = Omit<OpenOptions, 'securePage' | 'passphrase' | 'imported'> &
+  PageOptions & {
+    chooseGateway: GatewayChooser | undefined;
+    askPassphrase: MixClientOptions['passphrase'];
+  };
 /** How the engine is started. */
 export type PageOptions = Readonly<Pick<MixClientOptions, 'wasm' | 'worker' | 'engine' | 'webSocket'>>;
 
@@ -38,6 +41,7 @@ export function checkClientOptions(options: MixClientOptions): CheckedOptions {
     'network',
     'profile',
     'storage',
+    'passphrase',
     'gateway',
     'privacy',
     'reconnect',
@@ -65,9 +69,12 @@ export function checkClientOptions(options: MixClientOptions): CheckedOptions {
   if (typeof profile !== 'string' || !isName(profile)) {
     throw invalid(`profile must be 1 to ${limits.profileLength} visible characters`);
   }
-  if (storage !== 'indexeddb' && storage !== 'memory') throw invalid("storage must be 'indexeddb' or 'memory'");
+  if (storage !== 'indexeddb' && storage !== 'memory' && storage !== 'indexeddb-or-memory') {
+    throw invalid("storage must be 'indexeddb', 'memory' or 'indexeddb-or-memory'");
+  }
+  if (options.passphrase !== undefined) checkFunction('passphrase', options.passphrase);
   if (tabs !== 'exclusive' && tabs !== 'share') throw invalid("tabs must be 'exclusive' or 'share'");
-  if (tabs === 'share' && storage === 'memory') throw invalid("tabs: 'share' needs storage: 'indexeddb'");
+  if (tabs === 'share' && storage !== 'indexeddb') throw invalid("tabs: 'share' needs storage: 'indexeddb'");
   if (inbox !== 'memory' && inbox !== 'durable') throw invalid("inbox must be 'memory' or 'durable'");
   if (inbox === 'durable' && storage === 'memory') throw invalid("inbox: 'durable' needs storage: 'indexeddb'");
   if (pseudonym !== 'fresh' && pseudonym !== 'kept') throw invalid("pseudonym must be 'fresh' or 'kept'");
@@ -90,6 +97,7 @@ export function checkClientOptions(options: MixClientOptions): CheckedOptions {
     pseudonym,
     gatewayId,
     gatewaySelect: typeof select === 'function' ? 'ask' : select,
+    askPassphrase: options.passphrase,
     chooseGateway: typeof select === 'function' ? select : undefined,
     ...checkPrivacy(privacy, usual),
     minPerformance,

@@ -64,6 +64,8 @@ export class Outgoing {
   #handedOver: Gate | null = null;
   /** The next messages are handed over in the next task. */
   #isResting = false;
+  /** The worker is about to be left. */
+  #isHeld = false;
   readonly #jobs = new Jobs();
 
   constructor(listener: OutgoingListener) {
@@ -119,9 +121,15 @@ export class Outgoing {
     return entry.handle;
   }
 
+  /** Nothing is handed over until the next worker is there. */
+  hold(): void {
+    this.#isHeld = true;
+  }
+
   /** From now on this worker takes the messages. */
   attach(rpc: Rpc): void {
     this.#rpc = rpc;
+    this.#isHeld = false;
     this.#handOver();
   }
 
@@ -158,6 +166,7 @@ export class Outgoing {
 
   /** Resolves when the worker has been given everything. */
   whenHandedOver(): Promise<void> {
+    if (this.#isHeld) return Promise.resolve();
     this.#handedOver ??= new Gate();
     const gate = this.#handedOver;
     this.#noticeHandedOver();
@@ -201,7 +210,7 @@ export class Outgoing {
   /** Gives the worker what it has room for, a part in each task. */
   #handOver(): void {
     const rpc = this.#rpc;
-    if (!rpc || this.#isResting) return;
+    if (!rpc || this.#isResting || this.#isHeld) return;
     let [count, copied] = [0, 0];
     for (const entry of this.#waiting) {
       if (!this.#hasRoomFor(entry)) return;

@@ -67,7 +67,11 @@ export interface OpenOptions extends TrafficSettings {
   topology?: string | undefined;
   /** Name of the store. */
   profile: string;
-  storage: 'indexeddb' | 'memory';
+  storage: 'indexeddb' | 'memory' | 'indexeddb-or-memory';
+  /** There is a passphrase to ask the page for, by `passphrase-wanted`. */
+  passphrase?: boolean;
+  /** An exported identity to begin with, where nothing is stored. */
+  imported?: Imported | undefined;
   /** Whether pages may use the connection of another one. For `js/worker.ts` only. */
   tabs: 'exclusive' | 'share';
   inbox: 'memory' | 'durable';
@@ -84,6 +88,36 @@ export interface OpenOptions extends TrafficSettings {
   askForMore: boolean;
   /** Tell of every packet, by `packets` events. */
   trace: boolean;
+}
+
+/** An exported identity and its passphrase. */
+export interface Imported {
+  file: Uint8Array;
+  secret: string;
+}
+
+/** What can be done with the store of a profile that is not open. */
+export type Errand =
+  /** Delete it, whatever is in it. */
+  | { task: 'destroy' }
+  /** Seal the identity under a passphrase. */
+  | { task: 'export'; secret: string }
+  /** Keep an exported identity; `replace`: also in place of another one. */
+  | ({ task: 'import'; replace: boolean } & Imported)
+  /** Set a passphrase, or remove it. */
+  | { task: 'protect'; secret: string | undefined }
+  /** Open an exported identity and keep nothing. */
+  | ({ task: 'read' } & Imported)
+  /** New keys in place of the old ones. */
+  | { task: 'rotate' }
+  /** Whether there is a registration. */
+  | { task: 'status' };
+
+export interface ErrandAnswer {
+  /** Of an exported or imported identity; `null`: it is not registered anywhere. */
+  address?: string | null;
+  file?: Uint8Array;
+  registered?: boolean;
 }
 
 export interface SendSettings {
@@ -213,6 +247,27 @@ export interface SwitchRequest {
   id: number;
   op: 'switch';
   gatewayId: string;
+}
+/** An errand, in a worker that does nothing else. The passphrase may be asked for as after `open`. */
+export type VaultRequest = {
+  id: number;
+  op: 'vault';
+  profile: string;
+  passphrase: boolean;
+  /** Nobody may use the profile meanwhile. For `js/worker.ts` only, as is `wasm`. */
+  alone: boolean;
+  wasm: WasmSource;
+} & Errand;
+/** Exports the identity in use, where nothing is stored. */
+export interface ExportRequest {
+  id: number;
+  op: 'export';
+  secret: string;
+}
+/** Has the gateway forget this client, which is of no more use afterwards. */
+export interface ForgetRequest {
+  id: number;
+  op: 'forget';
 }
 export interface CloseRequest {
   id: number;
@@ -366,6 +421,9 @@ export type Request =
   | StreamEndRequest
   | StreamReadRequest
   | StreamResetRequest
+  | VaultRequest
+  | ExportRequest
+  | ForgetRequest
   | CloseRequest;
 /** Answers to `choose-gateway`; `null`: any. No answer. */
 export interface ChooseNotice {
@@ -375,6 +433,11 @@ export interface ChooseNotice {
 /** Gives up a move to another gateway. One that is done stays done. No answer. */
 export interface StayNotice {
   op: 'stay';
+}
+/** Answers `passphrase-wanted`. No answer. */
+export interface PassphraseNotice {
+  op: 'passphrase';
+  secret: string;
 }
 /** Stops a measurement, for `js/worker.ts` only. One that is over is fine. No answer. */
 export interface StopNotice {
@@ -404,6 +467,7 @@ export type Notice =
   | ChooseNotice
   | StayNotice
   | StopNotice
+  | PassphraseNotice
   | TakeNotice
   | DoneNotice;
 export type PageMessage = Request | Notice;
@@ -441,6 +505,10 @@ export interface Answers {
   gateways: GatewayData[];
   /** When the new gateway has taken us in and what a reload needs is on disk. */
   switch: Opened;
+  vault: ErrandAnswer;
+  export: ErrandAnswer;
+  /** When the gateway says so. */
+  forget: object;
   /**
    * When the link is closed and the store is flushed; what was not delivered has been reported before. `shared`: other
    * pages use the connection, so the worker has to live on.
@@ -468,6 +536,8 @@ export const OUTBOX_MESSAGES = 2 ** 52;
 
 export interface Opened {
   address: string;
+  /** Whether the identity was exported under this address; not told where it is not stored. */
+  exported?: boolean | undefined;
   gateway?: GatewayData | undefined;
   /** What holds where the connection is that of another page. */
   traffic?: TrafficSettings | undefined;
@@ -572,6 +642,10 @@ export type WorkerEvent =
   | { event: 'streamClosed'; stream: number; code: number; reason: string }
   /** Which gateway is to be registered with? `js/worker.ts` answers itself where the nearest is wanted. */
   | { event: 'choose-gateway'; gateways: GatewayData[] }
+  /** The store needs a passphrase, which `passphrase` answers. */
+  | { event: 'passphrase-wanted' }
+  /** Nothing is kept, or, after `open` was answered, what was kept is gone. */
+  | { event: 'volatile'; error: WireError }
   /** Another gateway is ours, and with it another address. */
   | { event: 'moved'; address: string; gateway: GatewayData | null }
   /** Another topology is in use. */

@@ -3,7 +3,7 @@ import type { MixError } from './errors.js';
 import { copyOf } from './body.js';
 import { defaultWasm, defaultWorker, fromUrl } from './defaults.js';
 import type { CheckedOptions, PageOptions } from './options.js';
-import type { OpenOptions, Phase, WasmSource, WorkerEvent, WorkerMessage } from './protocol.js';
+import type { Imported, OpenOptions, Phase, WasmSource, WorkerEvent, WorkerMessage } from './protocol.js';
 import { Rpc } from './rpc.js';
 import type { EngineThread } from './types.js';
 import { Gate } from './wait.js';
@@ -120,13 +120,14 @@ export class Session {
 }
 
 /** What `open` is asked with. Throws `MixError` `mixed-content` when no directory can be reached from this page. */
-export function openOptions(options: CheckedOptions): OpenOptions {
+export function openOptions(options: CheckedOptions, imported?: Imported): OpenOptions {
   const {
     wasm: _wasm,
     worker: _worker,
     engine: _engine,
     webSocket: _webSocket,
     chooseGateway: _choose,
+    askPassphrase,
     ...rest
   } = options;
   const securePage = globalThis.location?.protocol === 'https:';
@@ -138,7 +139,7 @@ export function openOptions(options: CheckedOptions): OpenOptions {
       { phase: 'topology' },
     );
   }
-  return { ...rest, directories, securePage };
+  return { ...rest, directories, securePage, passphrase: askPassphrase !== undefined, imported };
 }
 
 /** Where the worker finds the wasm. A `Response` is read here, since it cannot be handed over. */

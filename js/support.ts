@@ -33,7 +33,7 @@ export function supportAdvice(missing: readonly string[]): string {
 
 const inThread = "pass worker: false and engine, which is import * as engine from 'mixlet/engine'.";
 
-const keepsNothing = ({ storage = defaultStorage() }: Needing) => storage === 'memory';
+const keepsNothing = ({ storage = defaultStorage() }: Needing) => storage !== 'indexeddb';
 
 function safely(present: () => boolean): boolean {
   try {

@@ -218,6 +218,7 @@ export class Desk {
         this.#asked.get(event.request)?.seat.post(event, transfer);
         this.#asked.delete(event.request);
         break;
+      case 'passphrase-wanted':
       case 'choose-gateway':
         // Before there is a gateway nobody but the first has a connection.
         this.#seats.get(0)?.post(event, transfer);

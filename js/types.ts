@@ -18,8 +18,17 @@ export interface MixClientOptions {
   network: NetworkOptions;
   /** Name under which the identity is stored; one identity per profile, one client per profile. Default `default`. */
   profile?: string | undefined;
-  /** `memory`: a new identity each time. Default `indexeddb`; in Node, which has none, `memory`. */
-  storage?: 'indexeddb' | 'memory' | undefined;
+  /**
+   * `memory`: a new identity each time. Default `indexeddb`; in Node, which has none, `memory`. `indexeddb-or-memory`: memory
+   * where the browser gives no storage, as in some private windows; told by one `identity-at-risk` event. What is stored and
+   * cannot be read is an error all the same.
+   */
+  storage?: 'indexeddb' | 'memory' | 'indexeddb-or-memory' | undefined;
+  /**
+   * Seals what is stored. Asked when a new profile is made, and when one that has a passphrase is opened; that time counts as
+   * time of the call. See `identity.setPassphrase` for profiles that have none yet.
+   */
+  passphrase?: (() => string | Promise<string>) | undefined;
   /**
    * Whether several tabs of this origin may use this profile at once. `exclusive` (default): the second one is refused
    * with `in-use`. `share`: they use the connection of the one that came first, which is encrypted on its way between
@@ -69,6 +78,57 @@ export interface MixClientOptions {
   engine?: MixEngine | undefined;
   /** With `worker: false`: what links are opened with where there is no global `WebSocket`, such as the class of `ws`. */
   webSocket?: WebSocketClass | undefined;
+}
+
+/**
+ * The keys behind the address, and how they are kept. All calls work also before `connect` and after `close`; one that
+ * another tab keeps from it rejects `in-use`. They are done one after the other.
+ */
+export interface IdentityManager {
+  /**
+   * Keys and address as a file, sealed under the passphrase. Whoever has both is this client. Rejects `not-connected` when
+   * there is no address yet.
+   */
+  export(options: { passphrase: string }): Promise<Blob>;
+  /**
+   * Takes keys and address from a file. A connected client drains, leaves and connects anew with them; resolves with the
+   * address then. Without a connection with that in the file; `null`: the next `connect` tells. Rejects `identity-conflict`
+   * where the profile has another identity, unless it is to be replaced, which loses that one and all that is stored.
+   */
+  import(blob: Blob, options: ImportOptions): Promise<MixAddress | null>;
+  /**
+   * New keys, and with them a new address. What comes for the old one is not fetched any more. A connected client drains,
+   * leaves and connects anew; resolves with the new address then. Without a connection with `null`: `connect` tells.
+   */
+  rotate(): Promise<MixAddress | null>;
+  /**
+   * Closes, has the gateway forget this client, and deletes all that is stored. Connects for that, at most for 5 s, and waits as long for the answer;
+   * where the gateway cannot be reached or nothing can be read, it is deleted all the same.
+   */
+  destroy(): Promise<void>;
+  /** Sets, changes or removes (`null`) the passphrase of the profile. */
+  setPassphrase(passphrase: string | null): Promise<void>;
+  /**
+   * `volatile`: gone with this client. `best-effort`: stored, until the browser needs the room or, as Safari, has not seen
+   * the user for a week. `persisted`: only the user deletes it; `navigator.storage.persist()` asks for that.
+   */
+  durability(): Promise<Durability>;
+}
+
+export type Durability = 'volatile' | 'best-effort' | 'persisted';
+
+export interface ImportOptions {
+  /** Of the file. */
+  passphrase: string;
+  /** What to do where the profile has another identity. Default `fail`. */
+  onConflict?: 'fail' | 'replace' | undefined;
+}
+
+/** The identity may be lost. */
+export interface AtRisk {
+  /** `best-effort`: it was not exported under this address. `volatile`: it could not be stored; `error` says why. */
+  durability: 'volatile' | 'best-effort';
+  error?: MixError;
 }
 
 export type GatewayChooser = (gateways: GatewayInfo[]) => GatewayInfo | Promise<GatewayInfo>;
@@ -534,6 +594,8 @@ export interface Overflow {
 
 /** The events of a `MixClient`; what they say is in `detail`. */
 export interface MixClientEventMap {
+  /** Once for each `connect`, where what is stored may be lost and was not exported, or is not stored. */
+  'identity-at-risk': CustomEvent<AtRisk>;
   statechange: CustomEvent<StateChange>;
   message: CustomEvent<ReceivedMessage>;
   progress: CustomEvent<ConnectProgress>;

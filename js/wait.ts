@@ -44,8 +44,8 @@ export class Gate {
 }
 
 /** Resolves when the first of them has settled in any way, or after so many milliseconds (0: no limit). */
-export async function firstOf(promises: Promise<unknown>[], timeoutMs = 0): Promise<void> {
-  const any = Promise.race(promises.map((promise) => promise.then(ignore, ignore)));
+export async function firstOf(promises: (Promise<unknown> | undefined)[], timeoutMs = 0): Promise<void> {
+  const any = Promise.race(promises.flatMap((promise) => promise?.then(ignore, ignore) ?? []));
   await bounded(any, { timeoutMs, late: () => new Error() }).catch(ignore);
 }
 

@@ -23,6 +23,9 @@ pub struct Identity {
 }
 
 impl Identity {
+    /// Length of [`Self::to_bytes`].
+    pub const LEN: usize = 1 + 32 + 32 + 16;
+
     /// Draws new keys, in this order: 32 bytes for signing, 32 for encryption, 16 for acks.
     pub fn generate(rng: &mut dyn CryptoRng) -> Self {
         Self {
@@ -34,7 +37,7 @@ impl Identity {
 
     /// The record for the store: version, signing seed, encryption key, ack key; 81 bytes.
     pub fn to_bytes(&self) -> Zeroizing<Vec<u8>> {
-        let mut bytes = Zeroizing::new(Vec::with_capacity(IDENTITY_LEN));
+        let mut bytes = Zeroizing::new(Vec::with_capacity(Self::LEN));
         bytes.push(IDENTITY_VERSION);
         bytes.extend_from_slice(&*self.signing.to_bytes());
         bytes.extend_from_slice(self.encryption.as_bytes());
@@ -152,7 +155,6 @@ fn versioned(bytes: &[u8], version: u8) -> Result<Rest<'_>, IdentityError> {
     }
 }
 
-const IDENTITY_LEN: usize = 1 + 32 + 32 + 16;
 const IDENTITY_VERSION: u8 = 1;
 const REGISTRATION_LEN_MIN: usize = 1 + 32 + 32 + 8;
 const REGISTRATION_VERSION: u8 = 1;

@@ -31,6 +31,8 @@ pub mod topology;
 pub mod gateway;
 pub mod identity;
 
+pub mod backup;
+
 pub mod engine;
 pub mod exchange;
 

@@ -71,6 +71,16 @@ pub const TOPOLOGY_REFUSALS_MAX: u32 = 3;
 /// How long suspicious topologies are refused before one is taken with a warning.
 pub const TOPOLOGY_REFUSAL_AGE_MAX: Duration = Duration::from_secs(30 * 60);
 
+// ── what is kept ──────────────────────────────────────────────────────────────────────────────────────────────────
+
+/// The longest file of an exported identity that is looked at.
+pub const BACKUP_LEN_MAX: usize = 4 << 10;
+/// The most memory that the key of a passphrase may take, and how often it is gone through at most: a file says what its
+/// key costs, and must not stop whoever opens it.
+pub const KDF_MEMORY_KIB_MAX: u32 = 256 << 10;
+/// See [`KDF_MEMORY_KIB_MAX`].
+pub const KDF_PASSES_MAX: u8 = 16;
+
 // ── sending ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
 /// Bytes of messages accepted and not finished; above it `send` answers "full".

@@ -6,6 +6,8 @@
 #[path = "vectors/support.rs"]
 mod support;
 
+#[path = "vectors/backup.rs"]
+mod backup;
 #[path = "vectors/exchange.rs"]
 mod exchange;
 #[path = "vectors/gateway.rs"]

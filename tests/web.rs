@@ -25,11 +25,17 @@ mod fakes;
 mod fetch;
 #[path = "web/page.rs"]
 mod page;
+#[path = "web/passphrase.rs"]
+mod passphrase;
 #[path = "web/socket.rs"]
 mod socket;
 #[path = "web/store.rs"]
 mod store;
+#[path = "web/stored.rs"]
+mod stored;
 #[path = "web/tap.rs"]
 mod tap;
+#[path = "web/vault.rs"]
+mod vault;
 #[path = "web/world.rs"]
 mod world;

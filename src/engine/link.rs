@@ -333,6 +333,7 @@ impl<P: PacketFormat> Engine<P> {
             }
             ServerText::TypedError { error: TypedError::OutOfBandwidth { .. } } => self.packet_refused(now),
             ServerText::Error { message } => self.request_failed(&message, now),
+            ServerText::EncryptedResponse { ciphertext, nonce } => self.link_reply(&ciphertext, &nonce),
             _ => {}
         }
     }

@@ -22,6 +22,7 @@ mod directory;
 mod forge;
 mod format;
 mod inbound;
+mod leaving;
 mod link;
 mod moving;
 mod network;

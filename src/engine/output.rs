@@ -172,6 +172,8 @@ pub enum Event {
     /// A new client is to have a gateway, and [`Config::ask_for_gateway`](super::Config::ask_for_gateway) was set. Waits
     /// for [`Engine::choose_gateway`](super::Engine::choose_gateway).
     GatewayWanted,
+    /// The gateway has forgotten this client, as it was asked to.
+    Forgotten,
     /// Another gateway is ours, and with it another address.
     Moved {
         /// Where others reach this client now. For a while it still gets what comes for the old address.
@@ -580,8 +582,12 @@ codes! {
     GatewayTimeout => "gateway-timeout",
     /// The peer's handler failed.
     HandlerFailed => "handler-failed",
+    /// The profile has another identity already.
+    IdentityConflict => "identity-conflict",
     /// The stored keys cannot be read.
     IdentityCorrupt => "identity-corrupt",
+    /// A file that is no exported identity.
+    IdentityFileInvalid => "identity-file-invalid",
     /// The profile is in use in another tab.
     InUse => "in-use",
     /// A secure page may not open the plain links that are on offer.

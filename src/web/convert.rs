@@ -8,9 +8,11 @@ use alloc::vec::Vec;
 
 use js_sys::{Array, Object, Reflect, Uint8Array};
 use wasm_bindgen::{JsCast, JsValue};
+use zeroize::Zeroizing;
 
 use super::convert_exchange::Call;
 use super::post::to_js;
+use super::vault::Errand;
 use crate::engine::{
     Code, Config, Listening, MessageId, Phase, Priority, Recipient, Reconnect, Replies, SendError, SendOptions,
     SwitchError, Traffic,
@@ -48,6 +50,18 @@ pub enum Command {
         /// At most this long; `None`: as long as it takes.
         timeout: Option<Duration>,
     },
+    /// Export the identity in use, which is in memory only.
+    Export {
+        /// To answer to.
+        id: RequestId,
+        /// What the file is sealed under.
+        passphrase: Zeroizing<String>,
+    },
+    /// Have the gateway forget this client.
+    Forget {
+        /// To answer to.
+        id: RequestId,
+    },
     /// Something between mixlet peers.
     Exchange {
         /// To answer to.
@@ -84,6 +98,8 @@ pub enum Command {
         /// How.
         options: OpenOptions,
     },
+    /// The passphrase of the store, which was asked for.
+    Passphrase(Zeroizing<String>),
     /// Queue a message.
     Send {
         /// To answer to.
@@ -138,6 +154,13 @@ pub enum Command {
         /// To these settings.
         traffic: Traffic,
     },
+    /// Do something with the store of a profile that is not open.
+    Vault {
+        /// To answer to.
+        id: RequestId,
+        /// What.
+        errand: Errand,
+    },
     /// Tell how far a message comes, or do so no more.
     Watch {
         /// Which message.
@@ -167,8 +190,12 @@ pub struct Outgoing {
 pub struct OpenOptions {
     /// Name of the store.
     pub profile: String,
-    /// Keep nothing over a reload.
-    pub in_memory: bool,
+    /// Where it is kept.
+    pub storage: Storage,
+    /// There is a passphrase to ask for.
+    pub has_passphrase: bool,
+    /// An exported identity to begin with, where nothing is kept.
+    pub imported: Option<Imported>,
     directories: Vec<String>,
     topology: Option<String>,
     gateway: Option<String>,
@@ -182,6 +209,31 @@ pub struct OpenOptions {
     ask_for_more: bool,
     keeps_inbox: bool,
     keeps_pseudonyms: bool,
+}
+
+/// Where an identity is kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Storage {
+    /// In the store, or there is none.
+    IndexedDb,
+    /// In the store, or in memory where there is none.
+    Either,
+    /// In memory.
+    Memory,
+}
+
+/// An exported identity, and what it is sealed under.
+pub struct Imported {
+    /// Its bytes.
+    pub file: Vec<u8>,
+    /// Its passphrase.
+    pub passphrase: Zeroizing<String>,
+}
+
+impl Imported {
+    fn from_js(object: &JsValue) -> Result<Self, Failure> {
+        Ok(Self { file: bytes(object, "file")?, passphrase: secret(object, "secret")? })
+    }
 }
 
 /// A failure on its way to the page.
@@ -217,6 +269,7 @@ impl Command {
             Ok(Self::Listen { listening })
         };
         let watch = || Ok(Self::Watch { message: message_id(message)?, watched: flag(message, "watched")? });
+        let passphrase = || Ok(Self::Passphrase(secret(message, "secret")?));
         let choose = || Ok(Self::Choose { gateway: optional(message, "gatewayId", gateway_id)? });
         match op {
             "choose" => Some(choose()),
@@ -224,6 +277,7 @@ impl Command {
             "kept" => Some(message_id(message).map(|message| Self::Kept { message })),
             "listen" => Some(listen()),
             "online" => Some(Ok(Self::Online)),
+            "passphrase" => Some(passphrase()),
             "stay" => Some(Ok(Self::Stay)),
             "take" => Some(flag(message, "taking").map(|taking| Self::Take { taking })),
             "watch" => Some(watch()),
@@ -239,6 +293,8 @@ impl Command {
                 let drain = field(message, "drain")?.is_truthy();
                 Self::Close { id, drain, timeout: Some(timeout).filter(|timeout| !timeout.is_zero()) }
             }
+            "export" => Self::Export { id, passphrase: secret(message, "secret")? },
+            "forget" => Self::Forget { id },
             "gateways" => Self::Gateways { id },
             "open" => Self::Open { id, options: OpenOptions::from_js(&field(message, "options")?)? },
             "outbox" => Self::Outbox { id },
@@ -251,6 +307,7 @@ impl Command {
             "switch" => Self::Switch { id, gateway: gateway_id(message, "gatewayId")? },
             "topology" => Self::Topology { id },
             "traffic" => Self::Traffic { id, traffic: traffic(&field(message, "traffic")?)? },
+            "vault" => Self::Vault { id, errand: Errand::from_js(message)? },
             _ => match Call::from_js(op, message)? {
                 Some(call) => Self::Exchange { id, call },
                 None => return Err(invalid(format!("there is no request `{op}`"))),
@@ -266,12 +323,15 @@ impl Command {
             | Self::Done { .. }
             | Self::Listen { .. }
             | Self::Online
+            | Self::Passphrase(_)
             | Self::Stay
             | Self::Take { .. }
             | Self::Watch { .. } => None,
             Self::Cancel { id, .. }
             | Self::Close { id, .. }
             | Self::Exchange { id, .. }
+            | Self::Export { id, .. }
+            | Self::Forget { id }
             | Self::Gateways { id }
             | Self::Open { id, .. }
             | Self::Outbox { id }
@@ -280,6 +340,7 @@ impl Command {
             | Self::Stats { id }
             | Self::Switch { id, .. }
             | Self::Topology { id }
+            | Self::Vault { id, .. }
             | Self::Traffic { id, .. } => Some(*id),
         }
     }
@@ -337,14 +398,17 @@ impl OpenOptions {
     pub fn from_js(options: &JsValue) -> Result<Self, Failure> {
         let options = &strict(options.clone(), OPEN_FIELDS)?;
         let reconnect = &strict(field(options, "reconnect")?, RECONNECT_FIELDS)?;
-        let in_memory = match text(options, "storage")?.as_str() {
-            "indexeddb" => false,
-            "memory" => true,
-            _ => return Err(invalid("storage must be 'indexeddb' or 'memory'".to_owned())),
+        let storage = match text(options, "storage")?.as_str() {
+            "indexeddb" => Storage::IndexedDb,
+            "indexeddb-or-memory" => Storage::Either,
+            "memory" => Storage::Memory,
+            _ => return Err(invalid("storage must be 'indexeddb', 'memory' or 'indexeddb-or-memory'".to_owned())),
         };
         Ok(Self {
             profile: text(options, "profile")?,
-            in_memory,
+            storage,
+            has_passphrase: optional(options, "passphrase", flag)?.unwrap_or(false),
+            imported: optional(options, "imported", |options, name| Imported::from_js(&field(options, name)?))?,
             directories: texts(options, "directories")?,
             topology: optional(options, "topology", text)?,
             gateway: optional(options, "gatewayId", text)?,
@@ -425,6 +489,12 @@ impl Failure {
         Self { phase: Some(phase), ..self }
     }
 
+    /// The same with a text that says more.
+    #[must_use]
+    pub fn saying(self, text: &str) -> Self {
+        Self { text: text.to_owned(), ..self }
+    }
+
     /// As the page takes it.
     pub fn to_js(&self) -> JsValue {
         to_js(&self.to_json())
@@ -484,7 +554,9 @@ pub const fn is_retriable(code: Code) -> bool {
         | Code::ConfigInvalid
         | Code::GatewayGone
         | Code::HandlerFailed
+        | Code::IdentityConflict
         | Code::IdentityCorrupt
+        | Code::IdentityFileInvalid
         | Code::MixedContent
         | Code::NetworkRequired
         | Code::NoHandler
@@ -511,6 +583,11 @@ pub(super) fn strict(value: JsValue, fields: &[&str]) -> Result<JsValue, Failure
         }
     }
     Ok(value)
+}
+
+/// A text that is not left in memory.
+pub(super) fn secret(object: &JsValue, name: &str) -> Result<Zeroizing<String>, Failure> {
+    text(object, name).map(Zeroizing::new)
 }
 
 /// The traffic settings among the fields of an object; the engine checks their ranges.
@@ -625,6 +702,8 @@ const OPEN_FIELDS: &[&str] = &[
     "topology",
     "profile",
     "storage",
+    "passphrase",
+    "imported",
     "gatewayId",
     "gatewaySelect",
     "trace",

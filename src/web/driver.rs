@@ -6,29 +6,32 @@
 use alloc::boxed::Box;
 use alloc::collections::VecDeque;
 use alloc::rc::Rc;
-use alloc::string::ToString;
+use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 use core::future::poll_fn;
 use core::pin::{Pin, pin};
 use core::task::{Context, Poll};
 
-use futures_channel::mpsc::Receiver;
+use futures_channel::mpsc::{self, Receiver};
 use futures_util::future::{Either, LocalBoxFuture, ready, select};
 use futures_util::stream::FuturesUnordered;
 use futures_util::{FutureExt, Stream, StreamExt};
 use gloo_timers::future::TimeoutFuture;
 use js_sys::Function;
 use wasm_bindgen::JsValue;
+use zeroize::Zeroizing;
 
 use super::alarm::Alarm;
 use super::clock::Clock;
 use super::convert::{self, Command, Failure, OpenOptions, Outgoing, RequestId};
 use super::convert_exchange::Call;
+use super::database::Watch;
 use super::fetch::fetch;
 use super::post::{self, Post};
 use super::socket::{Socket, SocketEvent};
 use super::start::{Prepared, prepare};
 use super::store::StorageError;
+use super::vault::export;
 use super::waiting::Waiting;
 use super::writer::{Writer, Written};
 use crate::engine::{
@@ -36,17 +39,18 @@ use crate::engine::{
 };
 use crate::exchange::{Client, Event, RequestError};
 use crate::limits;
-use crate::message::{Address, GatewayId};
+use crate::message::{ADDRESS_LEN, Address, GatewayId};
 use crate::table::Table;
 use crate::time::{Duration, Instant};
 
 /// Serves one client from the first command to the last: until `commands` ends. `make_socket` is for [`Socket::open`].
 pub async fn run(post: Post, mut commands: Receiver<Command>, make_socket: Option<Function>) {
-    let Some((id, options)) = opening(&post, &mut commands).await else { return };
     let mut held = VecDeque::new();
+    let Some((id, options)) = opening(&post, &mut commands, &mut held).await else { return };
     match prepared(&post, &mut commands, &options, &mut held).await {
         Some(Ok(prepared)) => {
             let mut driver = Driver::new(post, commands, id, prepared, options.secure_page());
+            driver.watch(&options.profile).await;
             driver.make_socket = make_socket;
             driver.serve(held).await;
             let Driver { post, commands, .. } = driver;
@@ -72,6 +76,12 @@ struct Driver {
     sockets: Vec<Socket>,
     chores: FuturesUnordered<LocalBoxFuture<'static, Chore>>,
     writer: Writer,
+    /// Notices that the store is taken away.
+    watch: Option<Watch>,
+    /// Under which address the identity in the store was exported last.
+    exported: Option<[u8; ADDRESS_LEN]>,
+    /// The `forget` that is not answered yet.
+    forgetting: Option<RequestId>,
     /// Sends the engine had no room for.
     waiting: Waiting,
     /// Messages of the outbox on their way to the store, with who waits for that.
@@ -123,7 +133,7 @@ enum Input {
 
 impl Driver {
     fn new(post: Post, commands: Receiver<Command>, opening: RequestId, prepared: Prepared, secure_page: bool) -> Self {
-        let Prepared { clock, config, identity, registration, topology, pages, store } = prepared;
+        let Prepared { clock, config, identity, registration, topology, pages, exported, store } = prepared;
         let rng = Box::new(rand_core::UnwrapErr(getrandom::SysRng));
         let mut client = Client::new(config, identity, registration, rng, clock.now());
         if let Some(record) = topology {
@@ -141,6 +151,9 @@ impl Driver {
             sockets: Vec::new(),
             chores: FuturesUnordered::new(),
             writer: Writer::new(store.map(Rc::new)),
+            watch: None,
+            exported,
+            forgetting: None,
             waiting: Waiting::default(),
             persisting: Table::new(),
             not_written: Code::StorageBlocked,
@@ -154,6 +167,19 @@ impl Driver {
             ended: false,
             secure_page,
             turn: 0,
+        }
+    }
+
+    /// Lets go of the store as soon as somebody takes it away, and says so.
+    async fn watch(&mut self, profile: &str) {
+        if self.writer.keeps() {
+            let (post, lost) = (self.post.clone(), self.writer.lost_store());
+            self.watch = Watch::begin(profile, move || {
+                if !lost.replace(true) {
+                    post.volatile(&StorageError::Gone.into());
+                }
+            })
+            .await;
         }
     }
 
@@ -232,6 +258,14 @@ impl Driver {
             Command::Close { id, drain, timeout } => self.close(id, drain, timeout, now),
             Command::Done { kept } => self.client.done(kept),
             Command::Exchange { id, call } => self.exchange(id, call, now),
+            Command::Export { id, passphrase } => {
+                let backup = self.client.engine().backup().map_err(Failure::from);
+                self.post.answer(id, backup.and_then(|backup| export(&backup, &passphrase)).map(|(answer, _)| answer));
+            }
+            Command::Forget { id } => match self.client.engine_mut().forget_me() {
+                true => self.forgetting = Some(id),
+                false => self.post.answer(id, Err(Failure::new(Code::NotConnected))),
+            },
             Command::Gateways { id } => {
                 let answer = self.client.engine().topology().map(|topology| post::gateways(topology, self.secure_page));
                 self.answer(id, answer);
@@ -239,7 +273,6 @@ impl Driver {
             Command::Kept { message } => self.client.engine_mut().kept(message, now),
             Command::Listen { listening } => self.client.engine_mut().listen(listening),
             Command::Online => self.client.engine_mut().handle_online(now),
-            Command::Open { id, .. } => self.post.answer(id, Err(convert::invalid("the client is open".into()))),
             Command::Outbox { id } => self.post.answer(id, Ok(post::outbox(&self.client.outbox()))),
             Command::Persist { id, .. } if self.closing.is_some() => {
                 self.post.answer(id, Err(Failure::new(Code::Closed)));
@@ -250,6 +283,11 @@ impl Driver {
                     Err(error) => self.post.answer(id, Err(Failure::from(error))),
                 }
             }
+            Command::Open { id, .. } | Command::Vault { id, .. } => {
+                self.post.answer(id, Err(convert::invalid("the client is open".into())));
+            }
+            // Nobody waits for it any more.
+            Command::Passphrase(_) => {}
             Command::Send { id, .. } if self.closing.is_some() => {
                 self.post.answer(id, Err(Failure::new(Code::Closed)));
             }
@@ -493,6 +531,11 @@ impl Driver {
                 }
                 self.ended = true;
             }
+            Event::Engine(engine::Event::Forgotten) => {
+                if let Some(id) = self.forgetting.take() {
+                    self.post.done(id);
+                }
+            }
             Event::Engine(engine::Event::GatewayWanted) => {
                 if let Some(topology) = self.client.engine().topology() {
                     self.post.gateway_wanted(topology, self.secure_page);
@@ -575,7 +618,8 @@ impl Driver {
         let Some(address) = self.address.as_ref().filter(|_| self.writer.is_settled()) else { return };
         let switched = self.switching.take_if(|_| self.moved);
         for id in self.opening.take().into_iter().chain(switched) {
-            self.post.answer(id, Ok(post::opened(address, self.client.engine().gateway())));
+            let exported = self.writer.keeps().then(|| self.exported == Some(address.to_bytes()));
+            self.post.answer(id, Ok(post::opened(address, self.client.engine().gateway(), exported)));
         }
     }
 
@@ -655,7 +699,8 @@ impl Driver {
 
     /// Waits until records are written and the link is closed, then answers whoever asked to close.
     async fn finish(&mut self) {
-        for id in self.opening.take().into_iter().chain(self.switching.take()) {
+        let forgetting = self.forgetting.take();
+        for id in self.opening.take().into_iter().chain(self.switching.take()).chain(forgetting) {
             self.post.answer(id, Err(Failure::new(Code::Closed)));
         }
         let persisting = core::mem::take(&mut self.persisting);
@@ -688,18 +733,31 @@ impl Driver {
         self.sockets.clear();
         // Closes the database, so that whoever is told that we are closed finds it free.
         self.writer.close();
+        self.watch = None;
         for id in self.closing.take().map(|closing| closing.ids).unwrap_or_default() {
             self.post.done(id);
         }
     }
 }
 
-/// Waits for `open`; answers what comes too early.
-async fn opening(post: &Post, commands: &mut Receiver<Command>) -> Option<(RequestId, OpenOptions)> {
+/// Waits for `open`; runs errands, and answers what comes too early.
+async fn opening(
+    post: &Post,
+    commands: &mut Receiver<Command>,
+    held: &mut VecDeque<Command>,
+) -> Option<(RequestId, OpenOptions)> {
     loop {
-        match commands.next().await? {
+        let command = match held.pop_front() {
+            Some(command) => command,
+            None => commands.next().await?,
+        };
+        match command {
             Command::Open { id, options } => return Some((id, options)),
             Command::Close { id, .. } => post.done(id),
+            Command::Vault { id, errand } => {
+                let done = attended(commands, held, |answers| errand.run(post, answers)).await?;
+                post.answer(id, done);
+            }
             command => refuse(post, &command, Code::NotConnected),
         }
     }
@@ -712,14 +770,29 @@ async fn prepared(
     options: &OpenOptions,
     held: &mut VecDeque<Command>,
 ) -> Option<Result<Prepared, Failure>> {
-    let mut preparing = pin!(prepare(post, options));
+    attended(commands, held, |answers| prepare(post, options, answers)).await
+}
+
+/// Does work to which the page may have to give a passphrase; keeps what else comes in `held`. `None`: nobody wants it
+/// any more.
+async fn attended<F: Future>(
+    commands: &mut Receiver<Command>,
+    held: &mut VecDeque<Command>,
+    work: impl FnOnce(Receiver<Zeroizing<String>>) -> F,
+) -> Option<F::Output> {
+    let (mut sender, answers) = mpsc::channel(1);
+    let mut work = pin!(work(answers));
     while held.len() < limits::COMMANDS_COUNT_MAX {
-        match select(preparing.as_mut(), commands.next()).await {
-            Either::Left((prepared, _)) => return Some(prepared),
+        match select(work.as_mut(), commands.next()).await {
+            Either::Left((done, _)) => return Some(done),
+            Either::Right((Some(Command::Passphrase(passphrase)), _)) => {
+                // A second one is not wanted.
+                let _ = sender.try_send(passphrase);
+            }
             Either::Right((command, _)) => held.push_back(command?),
         }
     }
-    Some(preparing.await)
+    Some(work.await)
 }
 
 /// Answers everything after the end, until nobody holds the client any more.

@@ -12,12 +12,15 @@ pub mod client;
 pub mod clock;
 pub mod convert;
 pub mod convert_exchange;
+pub mod data_key;
+pub mod database;
 pub mod driver;
 pub mod fetch;
 pub mod post;
 pub mod socket;
 pub mod start;
 pub mod store;
+pub mod vault;
 mod waiting;
 mod writer;
 

@@ -21,6 +21,7 @@ use crate::time::{Duration, Instant};
 use crate::topology::{GatewayNode, Topology};
 
 /// Where answers and events go: the function that JavaScript gave us.
+#[derive(Clone)]
 pub struct Post(Function);
 
 impl Post {
@@ -66,6 +67,7 @@ impl Post {
             // What the driver answers, or knows more of.
             Event::Closed
             | Event::Delivered { .. }
+            | Event::Forgotten
             | Event::Moved { .. }
             | Event::MoveFailed { .. }
             | Event::Failed { .. }
@@ -158,6 +160,16 @@ impl Post {
         self.plain("moved", &[("address", Value::Text(&address)), ("gateway", Value::Json(&gateway))]);
     }
 
+    /// Asks for the passphrase of the store.
+    pub fn passphrase_wanted(&self) {
+        self.plain("passphrase-wanted", &[]);
+    }
+
+    /// Tells that nothing is kept, or that what was kept is gone.
+    pub fn volatile(&self, why: &Failure) {
+        self.plain("volatile", &[("error", Value::Json(&why.to_json()))]);
+    }
+
     /// Tells which topology is in use.
     pub fn topology(&self, topology: &Topology, age: Option<Duration>) {
         self.plain("topology", &[("topology", Value::Json(&topology_json(topology, age)))]);
@@ -232,13 +244,31 @@ pub(super) struct Arrived<'a> {
 }
 
 /// The answer to `open`.
-pub fn opened(address: &Address, gateway: Option<(&GatewayNode, &str)>) -> JsValue {
+/// `exported`: whether the identity was exported under this address; `None` where it is not stored.
+pub fn opened(address: &Address, gateway: Option<(&GatewayNode, &str)>, exported: Option<bool>) -> JsValue {
     let answer = Object::new();
+    if let Some(exported) = exported {
+        set(&answer, "exported", &JsValue::from_bool(exported));
+    }
     set(&answer, "address", &JsValue::from_str(&address.to_string()));
     if let Some((node, url)) = gateway {
         set(&answer, "gateway", &to_js(&used(node, url)));
     }
     answer.into()
+}
+
+/// An exported identity, with the address that comes of it.
+pub fn exported(file: &[u8], address: Option<&Address>) -> JsValue {
+    let answer = addressed(address);
+    set(&answer, "file", &Uint8Array::from(file));
+    answer.into()
+}
+
+/// An answer with an address, where one is known.
+pub fn addressed(address: Option<&Address>) -> Object {
+    let answer = Object::new();
+    set(&answer, "address", &address.map_or(JsValue::NULL, |address| JsValue::from_str(&address.to_string())));
+    answer
 }
 
 /// The answer to `gateways`.

@@ -1,15 +1,20 @@
 //! What an engine needs before it can start: settings, clock, keys.
 
+use alloc::string::String;
 use alloc::vec::Vec;
 
+use futures_channel::mpsc::Receiver;
 use zeroize::Zeroizing;
 
 use super::clock::Clock;
-use super::convert::{Failure, OpenOptions};
+use super::convert::{Failure, OpenOptions, Storage};
 use super::post::Post;
 use super::store::{StorageError, Store};
+use super::vault::{Asker, unseal};
+use crate::backup::{Backup, Cost};
 use crate::engine::{Code, Config, Phase, Record};
 use crate::identity::{Identity, IdentityError, Registration};
+use crate::message::ADDRESS_LEN;
 
 /// All of it.
 pub struct Prepared {
@@ -25,52 +30,117 @@ pub struct Prepared {
     pub topology: Option<Zeroizing<Vec<u8>>>,
     /// Pages of an earlier run, in order; `None` where one cannot be read.
     pub pages: Vec<(Record, Option<Zeroizing<Vec<u8>>>)>,
+    /// Under which address the identity was exported last.
+    pub exported: Option<[u8; ADDRESS_LEN]>,
     /// `None`: nothing is kept.
     pub store: Option<Store>,
 }
 
 /// Checks the settings and reads the keys. A profile without keys gets new ones, which are saved before anything else
-/// happens with them.
+/// happens with them. A passphrase that is needed comes over `answers`.
 ///
 /// # Errors
 /// Settings out of range, a store that cannot be used, keys that are there but cannot be read.
-pub async fn prepare(post: &Post, options: &OpenOptions) -> Result<Prepared, Failure> {
+pub async fn prepare(
+    post: &Post,
+    options: &OpenOptions,
+    answers: Receiver<Zeroizing<String>>,
+) -> Result<Prepared, Failure> {
     let clock = Clock::new();
     let mut config = options.config(clock.unix_zero())?;
     post.progress(Phase::Storage, STORAGE_FRACTION);
-    if options.in_memory {
-        let (identity, pages) = (generate(), Vec::new());
-        return Ok(Prepared { clock, config, identity, registration: None, topology: None, pages, store: None });
+    let asker = Asker::new(post, options.has_passphrase, answers);
+    if options.storage != Storage::Memory {
+        match stored(&options.profile, &asker).await {
+            Ok(stored) => {
+                config.keeps_pages = true;
+                let Stored { identity, registration, topology, pages, exported, store } = stored;
+                let store = Some(store);
+                return Ok(Prepared { clock, config, identity, registration, topology, pages, exported, store });
+            }
+            Err(Unusable::Nowhere(error)) if options.storage == Storage::Either => post.volatile(&error.into()),
+            Err(Unusable::Nowhere(error)) => return Err(error.into()),
+            Err(Unusable::Because(failure)) => return Err(failure),
+        }
     }
-    let store = Store::open(&options.profile).await?;
-    let registration = store.load(Record::Registration).await?;
-    let identity = match store.load(Record::Identity).await? {
-        Some(bytes) => Identity::from_bytes(&bytes)?,
-        // A registration of keys that are gone: something has damaged this store.
-        None if registration.is_some() => return Err(StorageError::Corrupt.into()),
+    let (identity, registration) = match &options.imported {
+        Some(imported) => {
+            let (Backup { identity, registration }, _) = unseal(imported)?;
+            (identity, registration)
+        }
+        None => (generate(), None),
+    };
+    let (pages, exported) = (Vec::new(), None);
+    Ok(Prepared { clock, config, identity, registration, topology: None, pages, exported, store: None })
+}
+
+/// What the store has.
+struct Stored {
+    identity: Identity,
+    registration: Option<Registration>,
+    topology: Option<Zeroizing<Vec<u8>>>,
+    pages: Vec<(Record, Option<Zeroizing<Vec<u8>>>)>,
+    exported: Option<[u8; ADDRESS_LEN]>,
+    store: Store,
+}
+
+/// Why there is no store.
+enum Unusable {
+    /// Nothing can be kept here, and nothing is.
+    Nowhere(StorageError),
+    /// There is something, or there may be.
+    Because(Failure),
+}
+
+impl From<StorageError> for Unusable {
+    fn from(error: StorageError) -> Self {
+        if error.is_nowhere() { Self::Nowhere(error) } else { Self::Because(error.into()) }
+    }
+}
+
+impl From<Failure> for Unusable {
+    fn from(failure: Failure) -> Self {
+        Self::Because(failure)
+    }
+}
+
+async fn stored(profile: &str, asker: &Asker<'_>) -> Result<Stored, Unusable> {
+    let store = Store::unlock(profile, Cost::default(), async || asker.ask().await).await?;
+    let (identity, registration) = read_identity(&store).await?;
+    let identity = match identity {
+        Some(identity) => identity,
         None => {
             let identity = generate();
             store.save(Record::Identity, &identity.to_bytes()).await?;
             identity
         }
     };
-    let registration = registration.map(|bytes| Registration::from_bytes(&bytes)).transpose()?;
     // Damaged or not there is the same: it is fetched.
     let topology = store.load(Record::Topology).await.unwrap_or(None);
     // Nor does any page stop a start.
     let pages = store.load_pages().await.unwrap_or_default();
-    config.keeps_pages = true;
-    Ok(Prepared { clock, config, identity, registration, topology, pages, store: Some(store) })
+    let exported = store.exported().await;
+    Ok(Stored { identity, registration, topology, pages, exported, store })
 }
 
-fn generate() -> Identity {
-    Identity::generate(&mut rand_core::UnwrapErr(getrandom::SysRng))
-}
-
-impl From<StorageError> for Failure {
-    fn from(error: StorageError) -> Self {
-        Self::new(error.code()).during(Phase::Storage)
+/// The keys of a store and where they are registered, as far as they are there.
+///
+/// # Errors
+/// When they are there but cannot be read.
+pub async fn read_identity(store: &Store) -> Result<(Option<Identity>, Option<Registration>), Failure> {
+    let registration = store.load(Record::Registration).await?;
+    let identity = store.load(Record::Identity).await?;
+    // A registration of keys that are gone: something has damaged this store.
+    if identity.is_none() && registration.is_some() {
+        return Err(StorageError::Corrupt.into());
     }
+    let identity = identity.map(|bytes| Identity::from_bytes(&bytes)).transpose()?;
+    Ok((identity, registration.map(|bytes| Registration::from_bytes(&bytes)).transpose()?))
+}
+
+/// New keys.
+pub fn generate() -> Identity {
+    Identity::generate(&mut rand_core::UnwrapErr(getrandom::SysRng))
 }
 
 impl From<IdentityError> for Failure {

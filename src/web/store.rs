@@ -1,56 +1,105 @@
 //! Records in IndexedDB, sealed.
 //!
-//! One database per profile. Its store `keys` holds a wrapping key that the browser refuses to export and, encrypted
-//! under it, a random data key; its store `records` holds what the engine keeps, each record sealed under the
-//! data key with XChaCha20-Poly1305. So a copy of the database files shows no secret to who cannot run code in this
-//! origin; who can, can also ask the browser to decrypt. What a record is for goes into the associated data: records
-//! that were swapped, cut or altered do not open.
+//! One database per profile. Its store `keys` holds a random data key and what it is wrapped in; its stores `records` and
+//! `mail` hold what the engine keeps, each record sealed under the data key with XChaCha20-Poly1305. So a copy of
+//! the database files shows no secret to who cannot run code in this origin; who can, can also ask the browser to
+//! decrypt, unless there is a passphrase. What a record is for goes into the associated data: records that were swapped, cut
+//! or altered do not open.
 //!
 //! Nothing that cannot be read is ever replaced: the keys in it may be the only copy of somebody's address.
-//!
-//! An IndexedDB transaction ends as soon as nothing of it is under way, so no WebCrypto call is awaited inside one.
 
 use alloc::borrow::Cow;
 use alloc::format;
-use alloc::string::{String, ToString};
+use alloc::string::String;
 use alloc::vec::Vec;
-use core::error::Error as _;
 
 use chacha20poly1305::aead::{Aead, KeyInit, Payload};
 use chacha20poly1305::{XChaCha20Poly1305, XNonce};
-use futures_channel::oneshot;
-use futures_util::future::{Either, select};
-use gloo_timers::future::TimeoutFuture;
-use js_sys::{Array, Object, Promise, Reflect, Uint8Array};
-use rexie::{KeyRange, ObjectStore, Rexie, Transaction, TransactionMode};
+use js_sys::Uint8Array;
+use rexie::{KeyRange, Transaction, TransactionMode};
 use wasm_bindgen::{JsCast, JsValue};
-use wasm_bindgen_futures::{JsFuture, spawn_local};
-use web_sys::{AesGcmParams, AesKeyGenParams, CryptoKey, SubtleCrypto};
 use zeroize::Zeroizing;
 
-use crate::engine::{Code, Record, Shelf};
+pub use super::data_key::{DATA_KEY, WITH_PASSPHRASE, WRAPPING_KEY};
+use super::data_key::{DataKey, Keys, subtle};
+use super::database::{Connection, all_or_nothing, read};
+pub use super::database::{DATABASE_VERSION, KEYS, MAIL, RECORDS, StorageError, database_name};
+use crate::backup::Cost;
+use crate::engine::{Record, Shelf};
 use crate::limits;
+use crate::message::{ADDRESS_LEN, Address};
 
 /// The records of one profile.
 pub struct Store {
     connection: Connection,
-    data_key: Zeroizing<[u8; DATA_KEY_LEN]>,
+    keys: Keys,
+    data_key: DataKey,
+}
+
+/// What an identity consists of in the store.
+pub struct Kept<'a> {
+    /// Its keys.
+    pub identity: &'a [u8],
+    /// Where it is registered.
+    pub registration: Option<&'a [u8]>,
+    /// The address under which it was exported.
+    pub exported: Option<&'a Address>,
 }
 
 impl Store {
-    /// Opens the database of a profile. The first opening makes its keys.
+    /// Opens the database of a profile that has no passphrase. The first opening makes its keys.
     ///
     /// # Errors
-    /// [`StorageError::Corrupt`] when there are records or keys that cannot be read; they are left as they are.
+    /// As [`Self::unlock`].
     pub async fn open(profile: &str) -> Result<Self, StorageError> {
+        Self::unlock(profile, Cost::default(), async || None).await
+    }
+
+    /// Opens the database of a profile. The first opening makes its keys, sealed under what `ask` answers, if anything.
+    /// Later ones ask only where that is the case. A key that was cheaper to try than `cost` is sealed anew.
+    ///
+    /// # Errors
+    /// [`StorageError::Corrupt`] when there are records or keys that cannot be read, [`StorageError::Passphrase`] and
+    /// [`StorageError::Locked`] when it was not the right passphrase, or none; all is left as it is.
+    pub async fn unlock(
+        profile: &str,
+        cost: Cost,
+        ask: impl AsyncFnOnce() -> Option<Zeroizing<String>>,
+    ) -> Result<Self, StorageError> {
         let subtle = subtle()?;
         let connection = Connection::open(profile).await?;
-        let keys = match connection.keys().await? {
-            Some(keys) => keys,
-            None => connection.keep_keys(Keys::make(&subtle).await?).await?,
+        let (mut keys, passphrase) = match Keys::load(&connection).await? {
+            Some(keys) => (keys, None),
+            None => {
+                let passphrase = ask().await;
+                let with = passphrase.as_ref().map(|passphrase| (passphrase.as_str(), cost));
+                let keys = Keys::make(&subtle, with).await?.keep(&connection).await?;
+                let (data_key, _) = keys.unwrap(&subtle, async || passphrase).await?;
+                return Ok(Self { connection, keys, data_key });
+            }
         };
-        let data_key = keys.unwrap(&subtle).await?;
-        Ok(Self { connection, data_key })
+        let (data_key, needed) = keys.unwrap(&subtle, async || passphrase.or(ask().await)).await?;
+        if let Some((passphrase, was)) = needed
+            && was.is_below(cost)
+        {
+            // What fails here is tried again at the next opening.
+            let _ = keys.rewrap(&connection, &subtle, &data_key, Some((&passphrase, was.max(cost)))).await;
+        }
+        Ok(Self { connection, keys, data_key })
+    }
+
+    /// Whether the data key is sealed under a passphrase.
+    pub fn has_passphrase(&self) -> bool {
+        self.keys.is_locked()
+    }
+
+    /// Seals the data key under a passphrase, or under none.
+    ///
+    /// # Errors
+    /// When the browser could not write it; the old passphrase is then still the right one.
+    pub async fn set_passphrase(&mut self, passphrase: Option<&str>, cost: Cost) -> Result<(), StorageError> {
+        let passphrase = passphrase.map(|passphrase| (passphrase, cost));
+        self.keys.rewrap(&self.connection, &subtle()?, &self.data_key, passphrase).await
     }
 
     /// The bytes of a record, or `None` when it was never saved.
@@ -58,9 +107,13 @@ impl Store {
     /// # Errors
     /// [`StorageError::Corrupt`] or [`StorageError::Newer`] when it is there but cannot be read.
     pub async fn load(&self, record: Record) -> Result<Option<Zeroizing<Vec<u8>>>, StorageError> {
-        let transaction = self.connection.transaction(&[RECORDS], TransactionMode::ReadOnly)?;
-        let sealed = read(&transaction, RECORDS, &record_key(record)).await?;
-        sealed.map(|sealed| self.unseal(record, &bytes(&sealed)?)).transpose()
+        self.load_from(place(record), &record_key(record)).await
+    }
+
+    async fn load_from(&self, store: &str, key: &str) -> Result<Option<Zeroizing<Vec<u8>>>, StorageError> {
+        let transaction = self.connection.transaction(&[store], TransactionMode::ReadOnly)?;
+        let sealed = read(&transaction, store, key).await?;
+        sealed.map(|sealed| self.unseal(store, key, &bytes(&sealed)?)).transpose()
     }
 
     /// All pages, in the order of records; `None` where one cannot be read. Those on shelves that are not known here are
@@ -69,22 +122,23 @@ impl Store {
     /// # Errors
     /// When the browser could not read them.
     pub async fn load_pages(&self) -> Result<Vec<(Record, Option<Zeroizing<Vec<u8>>>)>, StorageError> {
-        let transaction = self.connection.transaction(&[RECORDS], TransactionMode::ReadOnly)?;
-        let store = transaction.store(RECORDS)?;
-        let range = || {
-            let (from, to) = (JsValue::from_str(PAGES_FROM), JsValue::from_str(PAGES_TO));
-            KeyRange::bound(&from, &to, None, Some(true)).map_err(|_| StorageError::Blocked)
-        };
-        let keys = store.get_all_keys(Some(range()?), None).await?;
-        let values = store.get_all(Some(range()?), None).await?;
-        let records: Vec<_> = keys.iter().map(|key| page_of(&key.as_string()?)).collect();
+        let transaction = self.connection.transaction(&[RECORDS, MAIL], TransactionMode::ReadOnly)?;
+        let mut found = Vec::new();
+        for name in [RECORDS, MAIL] {
+            let store = transaction.store(name)?;
+            let keys = store.get_all_keys(Some(pages()?), None).await?;
+            let values = store.get_all(Some(pages()?), None).await?;
+            let records = keys.iter().map(|key| page_of(&key.as_string()?).filter(|record| place(*record) == name));
+            found.extend(records.zip(values).filter_map(|(record, value)| Some((record?, value))));
+        }
         let mut pages = Vec::new();
         // By names they come in another order.
         for wanted in Shelf::ALL {
-            for (record, value) in records.iter().zip(&values) {
-                let Some(record @ Record::Page(shelf, _)) = *record else { continue };
-                if shelf == wanted {
-                    pages.push((record, bytes(value).and_then(|sealed| self.unseal(record, &sealed)).ok()));
+            for (record, value) in &found {
+                if matches!(record, Record::Page(shelf, _) if *shelf == wanted) {
+                    let opened =
+                        bytes(value).and_then(|sealed| self.unseal(place(*record), &record_key(*record), &sealed));
+                    pages.push((*record, opened.ok()));
                 }
             }
         }
@@ -112,43 +166,81 @@ impl Store {
     /// # Errors
     /// When the browser could not do it.
     pub async fn write(&self, records: &[(Record, Option<Zeroizing<Vec<u8>>>)]) -> Result<(), StorageError> {
-        let mut sealed = Vec::new();
-        let mut gone = Vec::new();
+        let mut changes = Vec::new();
         for (record, bytes) in records {
-            let key = JsValue::from_str(&record_key(*record));
-            match bytes {
-                Some(bytes) => {
-                    let bytes = self.seal(*record, bytes)?;
-                    sealed.push((Uint8Array::from(bytes.as_slice()), key));
-                }
-                None => gone.push(key),
+            changes.push(self.change(place(*record), &record_key(*record), bytes.as_ref().map(|bytes| &bytes[..]))?);
+        }
+        let mut stores: Vec<_> = changes.iter().map(|change| change.store).collect();
+        stores.sort_unstable();
+        stores.dedup();
+        if stores.is_empty() {
+            return Ok(());
+        }
+        let transaction = self.connection.transaction(&stores, TransactionMode::ReadWrite)?;
+        let work = apply(&transaction, changes).await;
+        all_or_nothing(transaction, work).await
+    }
+
+    /// Puts another identity in the place of this one: its keys and registration, and nothing of what belonged to the
+    /// other. With `keeps_mail` what was accepted for sending and what was not taken yet stays. All of it or nothing.
+    ///
+    /// # Errors
+    /// When the browser could not do it.
+    pub async fn replace_identity(&self, kept: &Kept<'_>, keeps_mail: bool) -> Result<(), StorageError> {
+        let exported = kept.exported.map(exported_record);
+        let changes = Vec::from([
+            self.change(RECORDS, &record_key(Record::Identity), Some(kept.identity))?,
+            self.change(RECORDS, &record_key(Record::Registration), kept.registration)?,
+            self.change(RECORDS, EXPORTED, exported.as_deref())?,
+        ]);
+        let transaction = self.connection.transaction(&[RECORDS, MAIL], TransactionMode::ReadWrite)?;
+        let work = async {
+            apply(&transaction, changes).await?;
+            transaction.store(RECORDS)?.delete(pages()?.into()).await?;
+            if !keeps_mail {
+                transaction.store(MAIL)?.clear().await?;
             }
+            Ok(())
         }
+        .await;
+        all_or_nothing(transaction, work).await
+    }
+
+    /// Remembers that the identity was exported under this address.
+    ///
+    /// # Errors
+    /// When the browser could not do it.
+    pub async fn set_exported(&self, address: &Address) -> Result<(), StorageError> {
+        let change = self.change(RECORDS, EXPORTED, Some(&exported_record(address)))?;
         let transaction = self.connection.transaction(&[RECORDS], TransactionMode::ReadWrite)?;
-        let store = transaction.store(RECORDS)?;
-        // One after the other: of several at once only the last would say what is wrong.
-        for (bytes, key) in sealed {
-            store.put(&bytes, Some(&key)).await?;
-        }
-        for key in gone {
-            store.delete(key).await?;
-        }
-        finish(transaction).await
+        let work = apply(&transaction, Vec::from([change])).await;
+        all_or_nothing(transaction, work).await
+    }
+
+    /// The address of the last export, as bytes. A note that cannot be read is none.
+    pub async fn exported(&self) -> Option<[u8; ADDRESS_LEN]> {
+        let record = self.load_from(RECORDS, EXPORTED).await.ok()??;
+        record.strip_prefix(&[EXPORTED_VERSION])?.try_into().ok()
+    }
+
+    fn change(&self, store: &'static str, key: &str, bytes: Option<&[u8]>) -> Result<Change, StorageError> {
+        let sealed = bytes.map(|bytes| self.seal(store, key, bytes)).transpose()?;
+        Ok(Change { store, key: JsValue::from_str(key), sealed: sealed.map(|sealed| sealed.as_slice().into()) })
     }
 
     /// Version byte, nonce, ciphertext with tag.
-    fn seal(&self, record: Record, bytes: &[u8]) -> Result<Vec<u8>, StorageError> {
+    fn seal(&self, store: &str, key: &str, bytes: &[u8]) -> Result<Vec<u8>, StorageError> {
         let nonce: [u8; NONCE_LEN] = random()?;
-        let aad = associated_data(RECORDS, &record_key(record), RECORD_VERSION);
+        let aad = associated_data(store, key, RECORD_VERSION);
         let ciphertext = XChaCha20Poly1305::new((&*self.data_key).into())
             .encrypt(&XNonce::from(nonce), Payload { msg: bytes, aad: &aad })
             .map_err(|_| StorageError::Blocked)?;
         Ok([&[RECORD_VERSION], nonce.as_slice(), &ciphertext].concat())
     }
 
-    fn unseal(&self, record: Record, sealed: &[u8]) -> Result<Zeroizing<Vec<u8>>, StorageError> {
-        let (nonce, ciphertext) = split::<NONCE_LEN>(sealed)?;
-        let aad = associated_data(RECORDS, &record_key(record), RECORD_VERSION);
+    fn unseal(&self, store: &str, key: &str, sealed: &[u8]) -> Result<Zeroizing<Vec<u8>>, StorageError> {
+        let (nonce, ciphertext) = split::<NONCE_LEN>(sealed, RECORD_VERSION)?;
+        let aad = associated_data(store, key, RECORD_VERSION);
         XChaCha20Poly1305::new((&*self.data_key).into())
             .decrypt(&XNonce::from(*nonce), Payload { msg: ciphertext, aad: &aad })
             .map(Zeroizing::new)
@@ -156,167 +248,31 @@ impl Store {
     }
 }
 
-/// Why the store did not do what it was asked.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum StorageError {
-    /// There is no IndexedDB, or the browser does not let us use it, or another tab does not let go of it.
-    #[error("the browser does not allow storage here; a private window or a site setting may block it")]
-    Blocked,
-    /// What is stored cannot be read. It is left as it is.
-    #[error("the stored keys cannot be read; use another profile, or delete this site's data to get a new address")]
-    Corrupt,
-    /// Stored by a version of mixlet after this one.
-    #[error("the stored keys were written by a newer mixlet; reload the page to get the new version")]
-    Newer,
-    /// No room.
-    #[error("the browser has no room left for this site; free some and try again")]
-    Quota,
-    /// The page has no WebCrypto, so it is no secure context.
-    #[error("keys can only be kept on pages served over https or from localhost")]
-    Unsupported,
+/// A record to be written, or deleted.
+struct Change {
+    store: &'static str,
+    key: JsValue,
+    sealed: Option<Uint8Array>,
 }
 
-impl StorageError {
-    /// The code users see.
-    pub const fn code(self) -> Code {
-        match self {
-            Self::Blocked => Code::StorageBlocked,
-            Self::Corrupt => Code::IdentityCorrupt,
-            Self::Newer => Code::StoredByNewerVersion,
-            Self::Quota => Code::StorageQuota,
-            Self::Unsupported => Code::UnsupportedRuntime,
+/// Asks for changes inside a transaction, one after the other: of several at once only the last would say what is wrong.
+async fn apply(transaction: &Transaction, changes: Vec<Change>) -> Result<(), StorageError> {
+    for Change { store, key, sealed } in changes {
+        let store = transaction.store(store)?;
+        match sealed {
+            Some(sealed) => store.put(&sealed, Some(&key)).await.map(drop)?,
+            None => store.delete(key).await?,
         }
     }
+    Ok(())
 }
 
-impl From<rexie::Error> for StorageError {
-    /// Only the name of the browser's exception says what is wrong, and only the text of the error has it.
-    fn from(error: rexie::Error) -> Self {
-        let text = error.source().map(ToString::to_string).unwrap_or_default();
-        if text.contains("QuotaExceededError") {
-            Self::Quota
-        } else if text.contains("VersionError") {
-            Self::Newer
-        } else {
-            Self::Blocked
-        }
+/// The object store that a record is in.
+const fn place(record: Record) -> &'static str {
+    match record {
+        Record::Page(Shelf::Acked | Shelf::Outbox | Shelf::Inbox, _) => MAIL,
+        _ => RECORDS,
     }
-}
-
-/// An open database that is closed when dropped, so that it never stands in the way of another tab.
-struct Connection(Option<Rexie>);
-
-impl Connection {
-    async fn open(profile: &str) -> Result<Self, StorageError> {
-        let building = Rexie::builder(&database_name(profile))
-            .version(DATABASE_VERSION)
-            .add_object_store(ObjectStore::new(KEYS))
-            .add_object_store(ObjectStore::new(RECORDS))
-            .build();
-        // A tab with another version that does not let go would make this wait for ever. The browser still opens the
-        // database once it can, so the task that waits for it lives on and closes what nobody wants any more.
-        let (sender, receiver) = oneshot::channel();
-        spawn_local(async move {
-            let opened = building.await.map(|database| Self(Some(database)));
-            let _ = sender.send(opened);
-        });
-        match select(receiver, TimeoutFuture::new(OPEN_MS)).await {
-            Either::Left((Ok(opened), _)) => Ok(opened?),
-            Either::Left((Err(_), _)) | Either::Right(_) => Err(StorageError::Blocked),
-        }
-    }
-
-    fn transaction(&self, stores: &[&str], mode: TransactionMode) -> Result<Transaction, StorageError> {
-        let database = self.0.as_ref().ok_or(StorageError::Blocked)?;
-        Ok(database.transaction(stores, mode)?)
-    }
-
-    /// The keys of this database; `None` when it is new.
-    async fn keys(&self) -> Result<Option<Keys>, StorageError> {
-        Keys::read(&self.transaction(&[KEYS, RECORDS], TransactionMode::ReadOnly)?).await
-    }
-
-    /// Writes the keys unless another connection was quicker; gives back the keys that are there now.
-    async fn keep_keys(&self, keys: Keys) -> Result<Keys, StorageError> {
-        let transaction = self.transaction(&[KEYS, RECORDS], TransactionMode::ReadWrite)?;
-        if let Some(others) = Keys::read(&transaction).await? {
-            return Ok(others);
-        }
-        // Both are asked for before anything is awaited: one without the other would be useless for ever.
-        let wrapped = Uint8Array::from(keys.wrapped.as_slice());
-        let both = [(keys.wrapping.clone().into(), WRAPPING_KEY), (wrapped.into(), DATA_KEY)];
-        let both = both.into_iter().map(|(value, key)| (value, Some(JsValue::from_str(key))));
-        transaction.store(KEYS)?.put_all(both).await?;
-        finish(transaction).await?;
-        Ok(keys)
-    }
-}
-
-impl Drop for Connection {
-    fn drop(&mut self) {
-        if let Some(database) = self.0.take() {
-            database.close();
-        }
-    }
-}
-
-/// The wrapping key, and the data key under it.
-struct Keys {
-    wrapping: CryptoKey,
-    wrapped: Vec<u8>,
-}
-
-impl Keys {
-    async fn make(subtle: &SubtleCrypto) -> Result<Self, StorageError> {
-        let usages = Array::of2(&JsValue::from_str("encrypt"), &JsValue::from_str("decrypt"));
-        let algorithm = AesKeyGenParams::new(WRAPPING, 256);
-        let wrapping: CryptoKey =
-            done(subtle.generate_key_with_object(&algorithm, false, &usages)).await?.unchecked_into();
-        let data_key: Zeroizing<[u8; DATA_KEY_LEN]> = Zeroizing::new(random()?);
-        let iv: [u8; IV_LEN] = random()?;
-        let plain = Uint8Array::from(data_key.as_slice());
-        let sealed = done(subtle.encrypt_with_object_and_js_u8_array(&gcm(iv), &wrapping, &plain)).await;
-        plain.fill(0, 0, plain.length());
-        let wrapped = [&[RECORD_VERSION], iv.as_slice(), &Uint8Array::new(&sealed?).to_vec()].concat();
-        Ok(Self { wrapping, wrapped })
-    }
-
-    /// Inside one transaction over both stores.
-    async fn read(transaction: &Transaction) -> Result<Option<Self>, StorageError> {
-        let wrapping = read(transaction, KEYS, WRAPPING_KEY).await?;
-        let wrapped = read(transaction, KEYS, DATA_KEY).await?;
-        let records = transaction.store(RECORDS)?.get_all_keys(None, Some(1)).await?;
-        match (wrapping, wrapped) {
-            (Some(wrapping), Some(wrapped)) => {
-                let wrapping = wrapping.dyn_into().map_err(|_| StorageError::Corrupt)?;
-                Ok(Some(Self { wrapping, wrapped: bytes(&wrapped)? }))
-            }
-            (None, None) if records.is_empty() => Ok(None),
-            _ => Err(StorageError::Corrupt),
-        }
-    }
-
-    async fn unwrap(&self, subtle: &SubtleCrypto) -> Result<Zeroizing<[u8; DATA_KEY_LEN]>, StorageError> {
-        let (iv, ciphertext) = split::<IV_LEN>(&self.wrapped)?;
-        let ciphertext = Uint8Array::from(ciphertext);
-        let opened = done(subtle.decrypt_with_object_and_js_u8_array(&gcm(*iv), &self.wrapping, &ciphertext))
-            .await
-            .map_err(|_| StorageError::Corrupt)?;
-        let plain = Uint8Array::new(&opened);
-        let mut data_key = Zeroizing::new([0; DATA_KEY_LEN]);
-        if plain.length() as usize != DATA_KEY_LEN {
-            return Err(StorageError::Corrupt);
-        }
-        plain.copy_to(data_key.as_mut_slice());
-        plain.fill(0, 0, plain.length());
-        Ok(data_key)
-    }
-}
-
-/// Name of the database of a profile.
-pub fn database_name(profile: &str) -> String {
-    format!("mixlet-{profile}")
 }
 
 /// What a record is called in its store.
@@ -350,89 +306,51 @@ fn page_of(key: &str) -> Option<Record> {
     Some(Record::Page(shelf, u32::from_str_radix(number, 16).ok()?))
 }
 
+/// The names of all pages.
+fn pages() -> Result<KeyRange, StorageError> {
+    let (from, to) = (JsValue::from_str(PAGES_FROM), JsValue::from_str(PAGES_TO));
+    KeyRange::bound(&from, &to, None, Some(true)).map_err(|_| StorageError::Blocked)
+}
+
+fn exported_record(address: &Address) -> Vec<u8> {
+    [&[EXPORTED_VERSION], address.to_bytes().as_slice()].concat()
+}
+
 /// What a ciphertext is bound to. No name has a zero byte, so no two lists of names give the same bytes.
-fn associated_data(store: &str, key: &str, version: u8) -> Vec<u8> {
+pub(super) fn associated_data(store: &str, key: &str, version: u8) -> Vec<u8> {
     [b"mixlet", b"\0".as_slice(), store.as_bytes(), b"\0", key.as_bytes(), b"\0", &[version]].concat()
 }
 
-/// Parameters of the wrapping cipher. Not from a slice: that would hand the browser a view into our memory.
-fn gcm(iv: [u8; IV_LEN]) -> AesGcmParams {
-    let params = AesGcmParams::new_with_u8_array(WRAPPING, &Uint8Array::from(iv.as_slice()));
-    let aad = associated_data(KEYS, DATA_KEY, RECORD_VERSION);
-    params.set_additional_data_u8_array(&Uint8Array::from(aad.as_slice()));
-    params
-}
-
 /// The nonce and the rest of a record of this version.
-fn split<const N: usize>(sealed: &[u8]) -> Result<(&[u8; N], &[u8]), StorageError> {
+pub(super) fn split<const N: usize>(sealed: &[u8], wanted: u8) -> Result<(&[u8; N], &[u8]), StorageError> {
     match sealed.split_first() {
-        Some((&RECORD_VERSION, rest)) => rest.split_first_chunk().ok_or(StorageError::Corrupt),
-        Some((&version, _)) if version > RECORD_VERSION => Err(StorageError::Newer),
+        Some((version, rest)) if *version == wanted => rest.split_first_chunk().ok_or(StorageError::Corrupt),
+        Some((version, _)) if *version > wanted => Err(StorageError::Newer),
         _ => Err(StorageError::Corrupt),
     }
 }
 
 /// A stored value that should be bytes.
-fn bytes(value: &JsValue) -> Result<Vec<u8>, StorageError> {
+pub(super) fn bytes(value: &JsValue) -> Result<Vec<u8>, StorageError> {
     match value.dyn_ref::<Uint8Array>() {
         Some(array) if array.length() <= limits::RECORD_LEN_MAX => Ok(array.to_vec()),
         _ => Err(StorageError::Corrupt),
     }
 }
 
-async fn read(transaction: &Transaction, store: &str, key: &str) -> Result<Option<JsValue>, StorageError> {
-    let value = transaction.store(store)?.get(JsValue::from_str(key)).await?;
-    Ok(value.filter(|value| !value.is_undefined()))
-}
-
-/// Waits until the transaction is on disk, as far as the browser tells. One that is undone after each of its requests
-/// went well had no room.
-async fn finish(transaction: Transaction) -> Result<(), StorageError> {
-    match transaction.done().await?.is_committed() {
-        true => Ok(()),
-        false => Err(StorageError::Quota),
-    }
-}
-
-async fn done(promise: Result<Promise, JsValue>) -> Result<JsValue, StorageError> {
-    let promise = promise.map_err(|_| StorageError::Unsupported)?;
-    JsFuture::from(promise).await.map_err(|_| StorageError::Unsupported)
-}
-
-/// WebCrypto of the page or worker we run in; only secure contexts have it.
-fn subtle() -> Result<SubtleCrypto, StorageError> {
-    let member = |object: &Object, name: &str| {
-        Reflect::get(object, &JsValue::from_str(name)).ok().and_then(|value| value.dyn_into::<Object>().ok())
-    };
-    let crypto = member(&js_sys::global(), "crypto").ok_or(StorageError::Unsupported)?;
-    member(&crypto, "subtle").map(JsCast::unchecked_into).ok_or(StorageError::Unsupported)
-}
-
-fn random<const N: usize>() -> Result<[u8; N], StorageError> {
+pub(super) fn random<const N: usize>() -> Result<[u8; N], StorageError> {
     let mut bytes = [0; N];
     getrandom::fill(&mut bytes).map_err(|_| StorageError::Unsupported)?;
     Ok(bytes)
 }
 
-/// Version of the layout: which object stores there are.
-pub const DATABASE_VERSION: u32 = 1;
-/// First byte of each sealed value: how the rest is laid out.
+/// First byte of each sealed record: how the rest is laid out.
 pub const RECORD_VERSION: u8 = 1;
-/// Object store of the wrapping key and the wrapped data key.
-pub const KEYS: &str = "keys";
-/// Object store of the sealed records.
-pub const RECORDS: &str = "records";
-/// Key of the wrapping key in [`KEYS`].
-pub const WRAPPING_KEY: &str = "wrapping";
-/// Key of the wrapped data key in [`KEYS`].
-pub const DATA_KEY: &str = "data";
+/// Under which address the identity was exported last, in [`RECORDS`].
+const EXPORTED: &str = "exported";
+const EXPORTED_VERSION: u8 = 1;
 /// Names of pages begin with this.
 const PAGES_FROM: &str = "page/";
 /// The first name after those, since a zero follows the slash.
 const PAGES_TO: &str = "page0";
-const WRAPPING: &str = "AES-GCM";
-const DATA_KEY_LEN: usize = 32;
-const IV_LEN: usize = 12;
-const NONCE_LEN: usize = 24;
-/// Opening takes milliseconds; only another tab that holds on makes it long.
-const OPEN_MS: u32 = 5_000;
+pub(super) const NONCE_LEN: usize = 24;

@@ -4,6 +4,7 @@ use alloc::boxed::Box;
 use alloc::collections::VecDeque;
 use alloc::rc::Rc;
 use alloc::vec::Vec;
+use core::cell::Cell;
 use core::task::{Context, Poll};
 
 use futures_util::FutureExt;
@@ -27,6 +28,8 @@ pub struct Writer {
     batch: Vec<Record>,
     /// Pages that could not be.
     lost: u64,
+    /// The store was taken away, which is told where it is noticed.
+    is_gone: Rc<Cell<bool>>,
 }
 
 type Write = (Record, Option<Zeroizing<Vec<u8>>>);
@@ -46,7 +49,7 @@ pub struct Written {
 impl Writer {
     /// Writes to this store, or nowhere.
     pub fn new(store: Option<Rc<Store>>) -> Self {
-        Self { store, queue: VecDeque::new(), current: None, batch: Vec::new(), lost: 0 }
+        Self { store, queue: VecDeque::new(), current: None, batch: Vec::new(), lost: 0, is_gone: Rc::default() }
     }
 
     /// Writes a record after all that was asked for before.
@@ -57,6 +60,16 @@ impl Writer {
     /// Deletes a record after all that was asked for before.
     pub fn forget(&mut self, record: Record) {
         self.push((record, None));
+    }
+
+    /// Whether anything is kept.
+    pub fn keeps(&self) -> bool {
+        self.store.is_some() && !self.is_gone.get()
+    }
+
+    /// To be set when the store was taken away.
+    pub fn lost_store(&self) -> Rc<Cell<bool>> {
+        self.is_gone.clone()
     }
 
     /// Whether everything is written.
@@ -88,6 +101,9 @@ impl Writer {
             // Told once: nothing but what is in them is lost, and the next ones are not likely to fare better.
             error = error.filter(|_| self.lost == 0);
             self.lost += records.len() as u64;
+        }
+        if self.is_gone.get() {
+            error = None;
         }
         Poll::Ready(Written { records, ok: ended.is_ok(), why: ended.err(), error })
     }

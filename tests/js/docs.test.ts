@@ -18,6 +18,7 @@ declare global {
   const network: NetworkOptions;
   const directories: string[];
   const friend: MixAddress;
+  const passphrase: string;
   const file: File;
   const bar: HTMLProgressElement;
   const sink: WritableStream<Uint8Array>;

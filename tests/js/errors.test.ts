@@ -12,7 +12,7 @@ const classes = Object.values(errors).filter(
 describe('errors', () => {
   test('the table has each code of the union', () => {
     expectTypeOf<keyof typeof errorTable>().toEqualTypeOf<MixErrorCode>();
-    expect(errorCodes).toHaveLength(37);
+    expect(errorCodes).toHaveLength(39);
   });
 
   test('Rust has the same codes', () => {

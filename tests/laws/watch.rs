@@ -300,6 +300,7 @@ impl<P: PacketFormat> Watched<P> {
                 assert!(self.open.contains_key(id), "news of a message that is not under way");
                 assert!(acked <= sent && sent <= total && *total > 0);
             }
+            Event::Forgotten => panic!("nobody has asked for that"),
             Event::GatewayWanted => assert!(self.connecting && self.engine.address().is_none()),
             Event::Moved { .. } | Event::MoveFailed { .. } => panic!("nobody wanted to move"),
             Event::Planned { id, plan } => {

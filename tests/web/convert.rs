@@ -10,7 +10,7 @@ use mixlet::engine::{
 use mixlet::message::SenderTag;
 use mixlet::time::Duration;
 use mixlet::web::client::{error_codes, wasm_bytes};
-use mixlet::web::convert::{Command, Failure, RequestId};
+use mixlet::web::convert::{Command, Failure, RequestId, Storage};
 use mixlet::web::post::{self, Post};
 use wasm_bindgen::closure::Closure;
 use wasm_bindgen::{JsCast, JsValue};
@@ -39,7 +39,7 @@ fn the_documented_options_become_a_config() {
     let options = full_options();
     let Command::Open { id, options } = command("open", &[("options", options.into())]) else { panic!() };
     assert_eq!(id, RequestId(7.0));
-    assert_eq!((options.profile.as_str(), options.in_memory, options.secure_page()), ("alice", true, true));
+    assert_eq!((options.profile.as_str(), options.storage, options.secure_page()), ("alice", Storage::Memory, true));
     let config = options.config(Duration::from_secs(1)).unwrap();
     assert_eq!(config.directories, [DIRECTORY]);
     assert_eq!(config.unix_zero, Duration::from_secs(1));
@@ -73,7 +73,7 @@ fn options_that_are_left_out_get_the_defaults_of_the_engine() {
     assert_eq!(config.reconnect.max_attempts, None);
     assert_eq!(config.gateway, None);
     assert!(!config.ask_for_gateway && !config.trace);
-    assert!(!options.in_memory);
+    assert_eq!(options.storage, Storage::IndexedDb);
 }
 
 #[test]

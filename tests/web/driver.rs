@@ -226,7 +226,7 @@ async fn a_database_deleted_under_way_is_reported_and_the_client_goes_on() {
     fresh("deleted").await;
     tap.close_last();
     page.state("ready").await;
-    let error = get(&page.event("error").await, "error");
+    let error = get(&page.event("volatile").await, "error");
     assert_eq!(text(&error, "code").as_deref(), Some("storage-blocked"));
     talks_to_itself(&mut page, &to).await;
     page.close().await;

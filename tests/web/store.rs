@@ -10,7 +10,8 @@ use mixlet::message::ReplyKey;
 use mixlet::time::{Duration, Instant};
 use mixlet::web::clock::Clock;
 use mixlet::web::store::{
-    DATA_KEY, DATABASE_VERSION, KEYS, RECORD_VERSION, RECORDS, StorageError, Store, WRAPPING_KEY, database_name,
+    DATA_KEY, DATABASE_VERSION, KEYS, MAIL, RECORD_VERSION, RECORDS, StorageError, Store, WITH_PASSPHRASE,
+    WRAPPING_KEY, database_name,
 };
 use rexie::{ObjectStore, Rexie, TransactionMode};
 use wasm_bindgen::{JsCast, JsValue};
@@ -92,6 +93,26 @@ async fn pages_are_written_together_and_come_back_in_the_order_of_records() {
     let left: Vec<_> = expected.into_iter().filter(|(record, _)| !matches!(record, Record::Page(_, 9))).collect();
     assert_eq!(loaded_pages(&open(&profile).await).await, left);
     assert_eq!(loaded(&store, Record::Identity).await, Ok(Some(b"keys".to_vec())));
+}
+
+#[test]
+async fn mail_is_kept_apart_and_written_in_one_go_with_the_rest() {
+    let profile = fresh("mail").await;
+    let store = open(&profile).await;
+    let batch: Vec<_> = [Shelf::Given, Shelf::Acked, Shelf::Outbox, Shelf::Inbox]
+        .map(|shelf| (Record::Page(shelf, 7), Some(vec![7; 40].into())))
+        .into();
+    store.write(&batch).await.unwrap();
+    assert_eq!(loaded_pages(&store).await.len(), 4);
+    let places: Vec<_> = raw(&profile).await.into_iter().map(|(store, key, _)| (store, key)).collect();
+    for (place, shelf) in [(RECORDS, "given"), (MAIL, "acked"), (MAIL, "outbox"), (MAIL, "inbox")] {
+        assert!(places.contains(&(place.into(), format!("page/{shelf}/00000007"))), "{places:?}");
+    }
+    // One that stands in the other store is not taken for it, nor opens there.
+    let outbox = get(&profile, MAIL, "page/outbox/00000007").await;
+    delete(&profile, MAIL, "page/outbox/00000007").await;
+    put(&profile, RECORDS, "page/outbox/00000007", &outbox).await;
+    assert_eq!(loaded_pages(&store).await.len(), 3);
 }
 
 #[test]
@@ -331,7 +352,7 @@ async fn a_database_of_a_newer_version_says_so_and_is_left_alone() {
     newer_database(&profile).await.close();
     assert_eq!(Store::open(&profile).await.err(), Some(StorageError::Newer));
     let newer = newer_database(&profile).await;
-    assert_eq!(newer.store_names(), ["keys", "later", "records"]);
+    assert_eq!(newer.store_names(), ["keys", "later", "mail", "records"]);
     newer.close();
 }
 
@@ -387,7 +408,7 @@ async fn a_wrapped_key_of_a_newer_version_says_so() {
     let profile = fresh("newer-key").await;
     open(&profile).await;
     let mut newer = get_bytes(&profile, KEYS, DATA_KEY).await;
-    newer[0] = RECORD_VERSION + 1;
+    newer[0] = WITH_PASSPHRASE + 1;
     put(&profile, KEYS, DATA_KEY, &Uint8Array::from(newer.as_slice())).await;
     assert_eq!(Store::open(&profile).await.err(), Some(StorageError::Newer));
 }
@@ -406,7 +427,7 @@ async fn a_browser_that_refuses_to_open_blocks_storage() {
 }
 
 #[test]
-async fn a_browser_that_never_answers_blocks_storage() {
+async fn a_browser_that_never_answers_says_that_somebody_holds_the_store() {
     // Behind a tab that holds on, requests stay open for ever. The timer is made quick, so nobody has to wait.
     let _quick = Replaced::global("setTimeout", &js("const real = setTimeout; return handler => real(handler, 0)"));
     let silent = js("return () => { \
@@ -415,7 +436,7 @@ async fn a_browser_that_never_answers_blocks_storage() {
            Object.defineProperty(request, name, { writable: true }); \
          return request }");
     let _silent = Replaced::member(js("return IDBFactory.prototype").unchecked_into(), "open", &silent);
-    assert_eq!(Store::open("silent").await.err(), Some(StorageError::Blocked));
+    assert_eq!(Store::open("silent").await.err(), Some(StorageError::Held));
 }
 
 #[test]
@@ -455,6 +476,10 @@ fn each_failure_has_the_code_of_the_api() {
     let codes = [
         (StorageError::Blocked, "storage-blocked"),
         (StorageError::Corrupt, "identity-corrupt"),
+        (StorageError::Gone, "storage-blocked"),
+        (StorageError::Held, "in-use"),
+        (StorageError::Locked, "wrong-passphrase"),
+        (StorageError::Passphrase, "wrong-passphrase"),
         (StorageError::Newer, "stored-by-newer-version"),
         (StorageError::Quota, "storage-quota"),
         (StorageError::Unsupported, "unsupported-runtime"),
@@ -473,7 +498,11 @@ pub async fn fresh(name: &str) -> String {
 
 /// Everything in every store of a profile, over a connection of its own: store, key, bytes.
 pub async fn raw(profile: &str) -> Vec<(String, String, Vec<u8>)> {
-    let database = connect(profile).await;
+    all_of(connect(profile).await).await
+}
+
+/// The same over this connection, which is closed.
+pub async fn all_of(database: Rexie) -> Vec<(String, String, Vec<u8>)> {
     let mut found = Vec::new();
     for store in database.store_names() {
         let transaction = database.transaction(&[&store], TransactionMode::ReadOnly).unwrap();
@@ -495,7 +524,7 @@ pub fn assert_sealed(records: &[(String, String, Vec<u8>)], secrets: &[&[u8]]) {
     }
 }
 
-fn shows(records: &[(String, String, Vec<u8>)], secret: &[u8]) -> bool {
+pub fn shows(records: &[(String, String, Vec<u8>)], secret: &[u8]) -> bool {
     assert!(secret.len() >= 8);
     records.iter().any(|(_, _, bytes)| secret.windows(8).any(|part| bytes.windows(8).any(|window| window == part)))
 }
@@ -523,7 +552,7 @@ pub async fn get_bytes(profile: &str, store: &str, key: &str) -> Vec<u8> {
     get(profile, store, key).await.dyn_into::<Uint8Array>().unwrap().to_vec()
 }
 
-async fn delete(profile: &str, store: &str, key: &str) {
+pub async fn delete(profile: &str, store: &str, key: &str) {
     let database = connect(profile).await;
     let transaction = database.transaction(&[store], TransactionMode::ReadWrite).unwrap();
     transaction.store(store).unwrap().delete(key.into()).await.unwrap();
@@ -531,11 +560,12 @@ async fn delete(profile: &str, store: &str, key: &str) {
     database.close();
 }
 
-async fn connect(profile: &str) -> Rexie {
+pub async fn connect(profile: &str) -> Rexie {
     Rexie::builder(&database_name(profile))
         .version(DATABASE_VERSION)
         .add_object_store(ObjectStore::new(KEYS))
         .add_object_store(ObjectStore::new(RECORDS))
+        .add_object_store(ObjectStore::new(MAIL))
         .build()
         .await
         .unwrap()
@@ -546,6 +576,7 @@ async fn newer_database(profile: &str) -> Rexie {
         .version(DATABASE_VERSION + 1)
         .add_object_store(ObjectStore::new(KEYS))
         .add_object_store(ObjectStore::new(RECORDS))
+        .add_object_store(ObjectStore::new(MAIL))
         .add_object_store(ObjectStore::new("later"))
         .build()
         .await
@@ -556,12 +587,12 @@ async fn open(profile: &str) -> Store {
     Store::open(profile).await.unwrap()
 }
 
-async fn loaded_pages(store: &Store) -> Vec<(Record, Option<Vec<u8>>)> {
+pub async fn loaded_pages(store: &Store) -> Vec<(Record, Option<Vec<u8>>)> {
     let pages = store.load_pages().await.unwrap().into_iter();
     pages.map(|(record, bytes)| (record, bytes.map(|bytes| bytes.to_vec()))).collect()
 }
 
-async fn loaded(store: &Store, record: Record) -> Result<Option<Vec<u8>>, StorageError> {
+pub async fn loaded(store: &Store, record: Record) -> Result<Option<Vec<u8>>, StorageError> {
     Ok(store.load(record).await?.map(|bytes| bytes.to_vec()))
 }
 
