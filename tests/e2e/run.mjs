@@ -17,6 +17,7 @@ import { badInput } from './parts/bad-input.mjs';
 import { crash } from './parts/crash.mjs';
 import { durable } from './parts/durable.mjs';
 import { faults } from './parts/faults.mjs';
+import { identity } from './parts/identity.mjs';
 import { interop } from './parts/interop.mjs';
 import { record } from './parts/record.mjs';
 import { requests } from './parts/requests.mjs';
@@ -44,6 +45,7 @@ const PARTS = {
   crash,
   tabs,
   durable,
+  identity,
   interop,
   requests,
   shape,
@@ -53,11 +55,11 @@ const PARTS = {
 const LANES = {
   Chromium: [
     ['talk', 'two browsers', 'faults', 'crash', 'durable'],
-    ['shape', 'abort', 'record', 'interop', 'requests', 'tabs', 'bad input'],
+    ['shape', 'abort', 'record', 'interop', 'requests', 'tabs', 'identity', 'bad input'],
   ],
   Firefox: [
     ['talk', 'crash'],
-    ['shape', 'tabs'],
+    ['shape', 'tabs', 'identity'],
   ],
 };
 
