@@ -17,6 +17,7 @@ import { badInput } from './parts/bad-input.mjs';
 import { crash } from './parts/crash.mjs';
 import { durable } from './parts/durable.mjs';
 import { faults } from './parts/faults.mjs';
+import { identity } from './parts/identity.mjs';
 import { interop } from './parts/interop.mjs';
 import { outbox } from './parts/outbox.mjs';
 import { record } from './parts/record.mjs';
@@ -46,6 +47,7 @@ const PARTS = {
   tabs,
   durable,
   outbox,
+  identity,
   interop,
   requests,
   shape,
@@ -55,11 +57,11 @@ const PARTS = {
 const LANES = {
   Chromium: [
     ['talk', 'two browsers', 'faults', 'crash', 'durable'],
-    ['shape', 'abort', 'record', 'interop', 'requests', 'tabs', 'bad input', 'outbox'],
+    ['shape', 'abort', 'record', 'interop', 'requests', 'tabs', 'identity', 'bad input', 'outbox'],
   ],
   Firefox: [
     ['talk', 'crash'],
-    ['shape', 'tabs'],
+    ['shape', 'tabs', 'identity'],
   ],
 };
 

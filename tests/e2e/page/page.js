@@ -191,6 +191,23 @@ const calls = {
     }
   },
 
+  /** Exports the identity; the file as a list of bytes. */
+  async exportIdentity(name, passphrase) {
+    const file = await known.get(name).client.identity.export({ passphrase });
+    return [...new Uint8Array(await file.arrayBuffer())];
+  },
+
+  /** Imports one into a client, which is made where there is none. */
+  importIdentity(name, options, file, importOptions) {
+    const { client } = known.get(name) ?? make(name, options);
+    return client.identity.import(new Blob([new Uint8Array(file)]), importOptions);
+  },
+
+  /** `rotate`, `destroy`, `setPassphrase` or `durability`. */
+  identity(name, what, argument = null) {
+    return known.get(name).client.identity[what](argument);
+  },
+
   /** What is in the outbox. */
   async outbox(name) {
     return (await known.get(name).client.outbox.list()).map((entry) => ({ ...entry }));
@@ -261,7 +278,8 @@ const calls = {
   },
 };
 
-function make(name, { workerUrl, wasmFrom, ...options }) {
+function make(name, { workerUrl, wasmFrom, passphraseText, ...options }) {
+  if (passphraseText !== undefined) options.passphrase = () => passphraseText;
   const workers = [];
   if (workerUrl) {
     options.worker = () => {
