@@ -12,6 +12,8 @@ mod backup;
 mod exchange;
 #[path = "vectors/gateway.rs"]
 mod gateway;
+#[path = "vectors/mail.rs"]
+mod mail;
 #[path = "vectors/message.rs"]
 mod message;
 #[path = "vectors/pages.rs"]
