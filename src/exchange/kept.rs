@@ -13,6 +13,8 @@ use super::client::Client;
 use super::envelope::{self, Id, Kind, Opened};
 use super::event::{Event, Receipt, Sending};
 use super::receipts::Promised;
+#[cfg(doc)]
+use crate::engine::Engine;
 use crate::engine::{
     self, Code, MessageId, PacketFormat, Phase, Plan, Priority, Recipient, Record, Replies, Request, SendError,
     SendOptions, Shelf,

@@ -133,7 +133,10 @@ describe('a worker that dies', () => {
         const error = new Promise((resolve) =>
           client.addEventListener('error', ({ detail }) => resolve(detail.code), { once: true }),
         );
-        client.send(address, new Uint8Array(500_000)).cancel();
+        const large = client.send(address, new Uint8Array(500_000));
+        // Before, it would end on the page, and the worker would not hear of it.
+        await large.queued;
+        large.cancel();
         const lost = client.send(address, 'lost');
         const codes = [await error, await lost.delivered.catch(({ code }) => code), client.state];
         await client.connect();
