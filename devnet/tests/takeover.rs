@@ -540,8 +540,8 @@ fn pages_that_cannot_be_used_are_counted_and_deleted_and_stop_nothing() {
             for (number, bytes) in
                 [vec![], vec![pages::PAGE_VERSION + 1, 2, 3], vec![pages::PAGE_VERSION; 9]].into_iter().enumerate()
             {
-                // Any bytes tell what is used of a page that is there.
-                let is_bad = shelf != Shelf::Used || number < 2;
+                // Any bytes tell what is used, or acknowledged, of a page that is there.
+                let is_bad = !matches!(shelf, Shelf::Used | Shelf::Acked) || number < 2;
                 bad += u64::from(is_bad);
                 stored.insert(Record::Page(shelf, 1_000 + number as u32), bytes);
             }
