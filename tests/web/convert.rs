@@ -261,12 +261,7 @@ fn the_other_requests_are_read() {
 #[test]
 fn events_have_the_documented_shape() {
     let id = MessageId(5);
-    let millis = Duration::from_micros(1_500);
     let cases = [
-        (
-            Event::Delivered { id, round_trip: millis, retransmissions: 2 },
-            r#"{"event":"delivered","message":5,"roundTripMs":1.5,"retransmissions":2}"#,
-        ),
         (
             Event::Fragments { id, sent: 4, acked: 1, total: 9, retransmissions: 2 },
             r#"{"event":"fragments","message":5,"sent":4,"acked":1,"total":9,"retransmissions":2}"#,
@@ -320,6 +315,11 @@ fn events_have_the_documented_shape() {
         assert_eq!(json(&posted.borrow()[0].0), expected);
         assert_eq!(posted.borrow()[0].1.length(), 0);
     }
+    // The exchange knows whether a receipt follows.
+    let (post, posted) = collector();
+    post.delivered(id, Duration::from_micros(1_500), 2, true);
+    let expected = r#"{"event":"delivered","message":5,"roundTripMs":1.5,"retransmissions":2,"receipt":true}"#;
+    assert_eq!(json(&posted.borrow()[0].0), expected);
 }
 
 #[test]
