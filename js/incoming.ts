@@ -1,4 +1,5 @@
 import { mixError } from './errors.js';
+import { toHex } from './hex.js';
 import { Inbox } from './inbox.js';
 import { limits } from './limits.js';
 import type { Sender, WorkerEvent } from './protocol.js';
@@ -117,7 +118,7 @@ export class Incoming {
   }
 
   #keep({ kept, wire, at, body, via, ...sender }: KeptEvent): void {
-    const id = hex(wire ?? new Uint8Array());
+    const id = toHex(wire ?? new Uint8Array());
     const held = this.#held.get(id);
     if (held) {
       held.kept = kept;
@@ -151,7 +152,7 @@ export class Incoming {
 
   /** A worker that took over does not know what the one before it had handed out. */
   #isNew(wire: Uint8Array): boolean {
-    const id = hex(wire);
+    const id = toHex(wire);
     if (this.#seen.has(id)) return false;
     this.#seen.set(id, true);
     return true;
@@ -162,5 +163,3 @@ export class Incoming {
     reply: (sender, data, options) => this.#owner.reply(sender, data, options),
   };
 }
-
-const hex = (bytes: Uint8Array): string => Array.from(bytes, (byte) => byte.toString(16).padStart(2, '0')).join('');

@@ -1,5 +1,6 @@
 import { lasting, readBlob } from './body.js';
 import { fromWire, mixError } from './errors.js';
+import { fromHex, toHex } from './hex.js';
 import { limits } from './limits.js';
 import type { OutboxData, SendSettings, WorkerEvent } from './protocol.js';
 import type { Rpc } from './rpc.js';
@@ -296,9 +297,5 @@ export class PersistedMessages implements Outbox {
     else entry.handle.fail(error);
   }
 }
-
-const toHex = (bytes: Uint8Array) => Array.from(bytes, (byte) => byte.toString(16).padStart(2, '0')).join('');
-
-const fromHex = (text: string) => Uint8Array.from(text.match(/../g) ?? [], (pair) => parseInt(pair, 16));
 
 const cancelled = () => new DOMException('The message was cancelled.', 'AbortError');

@@ -12,7 +12,7 @@ use mixlet::exchange::{Event, InboxEntry, Receipt};
 use mixlet::limits;
 use mixlet::time::{Duration, Instant};
 use mixlet_devnet::sim::{LargeWorld as World, Weather};
-use worlds::{ALICE, BOB, plain, secs};
+use worlds::{ALICE, BOB, body, plain, replace, secs};
 
 const fn millis(millis: u64) -> Duration {
     Duration::from_millis(millis)
@@ -32,17 +32,6 @@ fn keepers(seed: u64) -> (World, Recipient, Recipient) {
 fn nobody_takes(world: &mut World) {
     world.clients[BOB].takes = false;
     world.with_client(BOB, |inside, _| inside.take_messages(false));
-}
-
-fn replace(world: &mut World, client: usize) {
-    world.kill_client(client);
-    world.run_for(secs(1));
-    world.start_client(client);
-    world.until_ready(client);
-}
-
-fn body(len: usize, seed: u8) -> Vec<u8> {
-    (0..len).map(|at| (at as u8).wrapping_mul(31).wrapping_add((at >> 8) as u8) ^ seed).collect()
 }
 
 fn receipted() -> SendOptions {

@@ -15,7 +15,7 @@ use mixlet::limits;
 use mixlet::message::SenderTag;
 use mixlet::time::{Duration, Instant};
 use mixlet_devnet::sim::{LargeWorld as World, Weather};
-use worlds::{ALICE, BOB, plain, secs};
+use worlds::{ALICE, BOB, body, plain, replace, secs};
 
 const LARGE: usize = 1_000_000;
 
@@ -35,18 +35,6 @@ fn with(seed: u64, settings: impl Fn(Config) -> Config) -> (World, Recipient, Re
     let [alice, bob] = configs.map(|config| world.add_client(config));
     let (alice, bob) = (world.until_ready(alice), world.until_ready(bob));
     (world, Recipient::Address(alice), Recipient::Address(bob))
-}
-
-/// The client ends now, and another goes on a second later.
-fn replace(world: &mut World, client: usize) {
-    world.kill_client(client);
-    world.run_for(secs(1));
-    world.start_client(client);
-    world.until_ready(client);
-}
-
-fn body(len: usize, seed: u8) -> Vec<u8> {
-    (0..len).map(|at| (at as u8).wrapping_mul(31).wrapping_add((at >> 8) as u8) ^ seed).collect()
 }
 
 fn surbs(count: u32) -> SendOptions {

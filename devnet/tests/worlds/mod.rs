@@ -22,6 +22,19 @@ pub const fn secs(secs: u64) -> Duration {
     Duration::from_secs(secs)
 }
 
+/// The client ends now without a word, and another goes on a second later with what it has written.
+pub fn replace(world: &mut World, client: usize) {
+    world.kill_client(client);
+    world.run_for(secs(1));
+    world.start_client(client);
+    world.until_ready(client);
+}
+
+/// Bytes that follow from a seed.
+pub fn body(len: usize, seed: u8) -> Vec<u8> {
+    (0..len).map(|at| (at as u8).wrapping_mul(31).wrapping_add((at >> 8) as u8) ^ seed).collect()
+}
+
 /// Two clients, each on its own gateway, both ready, and how to reach them.
 pub fn two_clients<F: NodeFormat>(seed: u64, weather: Weather) -> (SimWorld<F>, Recipient, Recipient) {
     let mut world = SimWorld::new(seed, 2);
