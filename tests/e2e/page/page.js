@@ -2,7 +2,7 @@
 // `start` begins one, `look` says how it ended.
 
 import { MixClient, MixError, parseAddress } from '/dist/index.js';
-import { bytesOf, digestOf } from '/lib/bytes.mjs';
+import { bytesOf, digestOf, numbered } from '/lib/bytes.mjs';
 
 /** Clients by the name the test gave them: `{ client, received, states, undelivered, errors, sent }`. */
 const known = new Map();
@@ -340,13 +340,6 @@ async function openNotes(name) {
 
 function bodyOf({ text, seed, length }) {
   return text ?? bytesOf(seed, length);
-}
-
-/** The number as text, then bytes that follow from it. */
-function numbered(n, length) {
-  const body = bytesOf(n, length);
-  body.set(new TextEncoder().encode(`${n}:`));
-  return body;
 }
 
 async function plainMessage(entry) {
