@@ -14,11 +14,13 @@
 //!    the user has something to say.
 //! 8. Frames and closures of a link that was closed change nothing.
 
+mod backlogs;
 mod bandwidth;
 mod bounds;
 mod config;
 mod conversations;
 mod directory;
+mod flights;
 mod forge;
 mod format;
 mod inbound;
