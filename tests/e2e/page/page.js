@@ -252,7 +252,11 @@ const calls = {
   },
 
   state(name) {
-    const { client, states, undelivered, errors, overflow } = known.get(name);
+    const { client, ...heard } = known.get(name);
+    // Copies: the answer is read later than it is made, and all of it is about one moment.
+    const [states, undelivered, errors, overflow] = ['states', 'undelivered', 'errors', 'overflow'].map((what) => [
+      ...heard[what],
+    ]);
     return { state: client.state, address: client.address, states, undelivered, errors, overflow };
   },
 

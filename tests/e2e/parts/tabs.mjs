@@ -111,7 +111,8 @@ async function persisted({ test }, { open, bob }) {
     const steps = await follow(leader, ids[0]);
     expectEqual(steps.at(-1), [2, 2], 'the last progress in the leading tab');
     await leader.page.close();
-    await until(async () => (await sender.state()).states.includes('reconnecting'), 'the others notice');
+    const isBack = ({ state, states }) => states.includes('reconnecting') && state === 'ready';
+    await until(async () => isBack(await sender.state()), 'another tab takes over');
     const left = (await listed(sender)).length;
     expect(left > 0, 'all had arrived when the leading tab was closed');
     expectEqual((await settled('delivered')).failed, [], 'messages that were not delivered');
