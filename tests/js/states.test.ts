@@ -284,7 +284,7 @@ test('every state, every call and every cell is in the table', () => {
 test('what is refused because there is no worker says what to do about it', async () => {
   const fake = newClient();
   await expect(fake.client.stats()).rejects.toThrow(/Call connect\(\) first/);
-  await states.reviving!.enter(fake);
+  await states['reviving']!.enter(fake);
   await expect(fake.client.stats()).rejects.toThrow(/Try again when the client is ready/);
 });
 
