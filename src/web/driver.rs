@@ -463,38 +463,41 @@ impl Driver {
         self.client.close(drain, deadline, now);
     }
 
-    /// Carries away all the engine has to say.
+    /// Carries away all the engine has to say. News come first: making packets takes long, and a client that has much to
+    /// send would say that it is connected only when its window is full.
     fn drain(&mut self) {
         loop {
-            self.transmit();
+            let now = self.clock.now();
+            let events: Vec<Event> = core::iter::from_fn(|| self.client.poll_event(now)).collect();
             while let Some(request) = self.client.poll_request() {
                 self.start(request);
             }
-            let now = self.clock.now();
-            let events: Vec<Event> = core::iter::from_fn(|| self.client.poll_event(now)).collect();
             let is_quiet = events.is_empty();
             for event in events {
                 self.deliver(event);
             }
-            if is_quiet && !self.refill() {
+            self.answer_written();
+            let has_sent = self.transmit();
+            if is_quiet && !has_sent && !self.refill() {
                 break;
             }
         }
-        self.answer_written();
     }
 
-    /// Frames leave while the browser holds few of them; the others stay in the engine, which is bounded.
-    fn transmit(&mut self) {
+    /// Frames leave while the browser holds few of them; the others stay in the engine, which is bounded. Whether any did.
+    fn transmit(&mut self) -> bool {
+        let mut has_sent = false;
         loop {
             // Over the other links only control frames leave, which are few.
             let link = self.client.engine().link();
             if self.sockets.iter().any(|socket| Some(socket.link()) == link && socket.is_full()) {
-                return;
+                return has_sent;
             }
-            let Some(frame) = self.client.poll_transmit(self.clock.now()) else { return };
+            let Some(frame) = self.client.poll_transmit(self.clock.now()) else { return has_sent };
             if let Some(socket) = self.sockets.iter().find(|socket| socket.link() == frame.link) {
                 socket.write(&frame.data);
             }
+            has_sent = true;
         }
     }
 

@@ -15,6 +15,7 @@ use alloc::vec::Vec;
 
 use chacha20poly1305::aead::{Aead, KeyInit, Payload};
 use chacha20poly1305::{XChaCha20Poly1305, XNonce};
+use futures_util::try_join;
 use js_sys::Uint8Array;
 use rexie::{KeyRange, Transaction, TransactionMode};
 use wasm_bindgen::{JsCast, JsValue};
@@ -123,11 +124,16 @@ impl Store {
     /// When the browser could not read them.
     pub async fn load_pages(&self) -> Result<Vec<(Record, Option<Zeroizing<Vec<u8>>>)>, StorageError> {
         let transaction = self.connection.transaction(&[RECORDS, MAIL], TransactionMode::ReadOnly)?;
+        let (records, mail) = (transaction.store(RECORDS)?, transaction.store(MAIL)?);
+        let range = || pages().map(Some);
+        let (record_keys, record_values, mail_keys, mail_values) = try_join!(
+            records.get_all_keys(range()?, None),
+            records.get_all(range()?, None),
+            mail.get_all_keys(range()?, None),
+            mail.get_all(range()?, None),
+        )?;
         let mut found = Vec::new();
-        for name in [RECORDS, MAIL] {
-            let store = transaction.store(name)?;
-            let keys = store.get_all_keys(Some(pages()?), None).await?;
-            let values = store.get_all(Some(pages()?), None).await?;
+        for (name, keys, values) in [(RECORDS, record_keys, record_values), (MAIL, mail_keys, mail_values)] {
             let records = keys.iter().map(|key| page_of(&key.as_string()?).filter(|record| place(*record) == name));
             found.extend(records.zip(values).filter_map(|(record, value)| Some((record?, value))));
         }
