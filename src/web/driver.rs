@@ -23,7 +23,7 @@ use zeroize::Zeroizing;
 
 use super::alarm::Alarm;
 use super::clock::Clock;
-use super::convert::{self, Command, Failure, OpenOptions, Outgoing, RequestId};
+use super::convert::{self, Command, Failure, Letter, OpenOptions, Outgoing, RequestId};
 use super::convert_exchange::Call;
 use super::database::Watch;
 use super::fetch::fetch;
@@ -277,7 +277,7 @@ impl Driver {
             Command::Persist { id, .. } if self.closing.is_some() => {
                 self.post.answer(id, Err(Failure::new(Code::Closed)));
             }
-            Command::Persist { id, key, expires, outgoing: Outgoing { to, body, sending, .. } } => {
+            Command::Persist { id, letter: Letter { key, expires, outgoing: Outgoing { to, body, sending, .. } } } => {
                 match self.client.persist((key, expires), &to, &body, &sending, now) {
                     Ok(message) => _ = self.persisting.insert(message, id),
                     Err(error) => self.post.answer(id, Err(Failure::from(error))),
