@@ -463,41 +463,47 @@ impl Driver {
         self.client.close(drain, deadline, now);
     }
 
-    /// Carries away all the engine has to say. News come first: making packets takes long, and a client that has much to
-    /// send would say that it is connected only when its window is full.
+    /// Carries away all the engine has to say.
     fn drain(&mut self) {
+        if self.opening.is_some() {
+            // Packets of what waits take long to make: that we are connected is not told after them.
+            self.tell();
+        }
         loop {
-            let now = self.clock.now();
-            let events: Vec<Event> = core::iter::from_fn(|| self.client.poll_event(now)).collect();
-            while let Some(request) = self.client.poll_request() {
-                self.start(request);
-            }
-            let is_quiet = events.is_empty();
-            for event in events {
-                self.deliver(event);
-            }
-            self.answer_written();
-            let has_sent = self.transmit();
-            if is_quiet && !has_sent && !self.refill() {
+            self.transmit();
+            if !self.tell() && !self.refill() {
                 break;
             }
         }
     }
 
-    /// Frames leave while the browser holds few of them; the others stay in the engine, which is bounded. Whether any did.
-    fn transmit(&mut self) -> bool {
-        let mut has_sent = false;
+    /// Starts what the engine asks for and passes its news on. Whether there were any.
+    fn tell(&mut self) -> bool {
+        let now = self.clock.now();
+        let events: Vec<Event> = core::iter::from_fn(|| self.client.poll_event(now)).collect();
+        while let Some(request) = self.client.poll_request() {
+            self.start(request);
+        }
+        let any = !events.is_empty();
+        for event in events {
+            self.deliver(event);
+        }
+        self.answer_written();
+        any
+    }
+
+    /// Frames leave while the browser holds few of them; the others stay in the engine, which is bounded.
+    fn transmit(&mut self) {
         loop {
             // Over the other links only control frames leave, which are few.
             let link = self.client.engine().link();
             if self.sockets.iter().any(|socket| Some(socket.link()) == link && socket.is_full()) {
-                return has_sent;
+                return;
             }
-            let Some(frame) = self.client.poll_transmit(self.clock.now()) else { return has_sent };
+            let Some(frame) = self.client.poll_transmit(self.clock.now()) else { return };
             if let Some(socket) = self.sockets.iter().find(|socket| socket.link() == frame.link) {
                 socket.write(&frame.data);
             }
-            has_sent = true;
         }
     }
 
