@@ -14,6 +14,11 @@ const now = () => performance.timeOrigin + performance.now();
 const watchers = new Set();
 
 const calls = {
+  /** Makes a client and leaves it at that. */
+  make(name, options) {
+    make(name, options);
+  },
+
   /** Makes a client and connects it. `workerUrl` stands for the option `worker`, `wasmBytes` for other forms of it. */
   async connect(name, options, connectOptions = {}) {
     const entry = known.get(name) ?? make(name, options);
@@ -211,6 +216,11 @@ const calls = {
   /** What is in the outbox. */
   async outbox(name) {
     return (await known.get(name).client.outbox.list()).map((entry) => ({ ...entry }));
+  },
+
+  /** Takes a message out of the outbox. */
+  async cancelStored(name, id) {
+    await known.get(name).client.outbox.cancel(id);
   },
 
   /** A message of an earlier visit; gives back a number for `settle`, or null. */
