@@ -61,7 +61,7 @@ import type {
   TrafficControl,
   Undelivered,
 } from './types.js';
-import { givePassphrase } from './vault.js';
+import { Vault, givePassphrase } from './vault.js';
 import { Gate, bounded, firstOf } from './wait.js';
 
 type Listener<K extends keyof MixClientEventMap> =
@@ -82,6 +82,7 @@ export class MixClient extends EventTarget {
   readonly identity: IdentityManager;
   readonly #identity: Identity;
   readonly #options: CheckedOptions;
+  readonly #vault: Vault;
   readonly #outgoing = new Outgoing({
     onUndelivered: (undelivered, to) => this.#onUndelivered(undelivered, to),
     onRetransmit: (retransmit) => this.#emit('retransmit', retransmit),
@@ -93,7 +94,9 @@ export class MixClient extends EventTarget {
     cancel: (id: string, reason?: unknown) => this.#persisted.cancel(id, reason),
   });
   readonly #persisted = new PersistedMessages({
-    rpc: () => this.#connected().rpc,
+    isAway: () => !this.#session && !this.#attempt && !this.#closing && this.#state !== 'reconnecting',
+    settled: () => this.#settled(),
+    errand: async (task, alone) => (this.#options.storage === 'memory' ? {} : this.#vault.errand(task, alone)),
     bounds: (name, options) => checkCall(name, options, limits.outboxTimeoutMs),
     onUndelivered: (undelivered, to) => this.#onUndelivered(undelivered, to),
     onRetransmit: (retransmit) => this.#emit('retransmit', retransmit),
@@ -140,15 +143,21 @@ export class MixClient extends EventTarget {
   constructor(options: MixClientOptions) {
     super();
     this.#options = checkClientOptions(options);
+    this.#vault = new Vault(this.#options);
     this.#identity = new Identity({
       options: this.#options,
+      vault: this.#vault,
       state: () => this.#state,
       address: () => this.#address,
       rpc: () => (this.#state === 'closed' ? null : (this.#session?.rpc ?? null)),
       settled: () => this.#settled(),
       apart: (task, forgetMs) => this.#apart(task, forgetMs),
       connect: (timeoutMs) => this.connect({ timeoutMs }),
-      forgotten: () => this.#close(false, 0, limits.forgetTimeoutMs).then(() => void (this.#address = null)),
+      forgotten: async () => {
+        await this.#close(false, 0, limits.forgetTimeoutMs);
+        this.#address = null;
+      },
+      destroyed: () => this.#persisted.failAll(mixError('closed'), true),
       onRisk: (risk) => this.#emit('identity-at-risk', risk),
       onGone: (error) => this.#emit('error', error),
     });
@@ -254,7 +263,8 @@ export class MixClient extends EventTarget {
 
   /**
    * Sends a message. Never throws but `TypeError`; every failure is on the handle, and raises one `undelivered` event.
-   * Before `connect` it is refused with `not-connected`, after `close` with `closed`.
+   * Before `connect` it is refused with `not-connected`, after `close` with `closed`; with `persist` it is stored all the
+   * same, and sent after the next `connect`.
    */
   send(to: MixAddress | ReplyTag, data: MixData, options: SendOptions = {}): SentMessage {
     if (typeof to !== 'string') throw new TypeError('send(): the first argument must be an address or a reply tag');
@@ -391,7 +401,7 @@ export class MixClient extends EventTarget {
   /** The connection to the worker. Throws `MixError` `closed` or `not-connected`. */
   #connected(): Session {
     if (this.#state === 'closed') throw mixError('closed');
-    if (!this.#session) throw mixError('not-connected');
+    if (!this.#session) throw mixError('not-connected', this.#state === 'reconnecting' ? revivingAdvice : undefined);
     return this.#session;
   }
 
@@ -427,7 +437,9 @@ export class MixClient extends EventTarget {
       if (this.#attempt === attempt) {
         this.#attempt = null;
         if (this.#state === 'connecting') this.#setState('idle');
-        this.#failAll(error, error);
+        this.#outgoing.failAll(error);
+        this.#persisted.park(error);
+        this.#exchange.failAll(error);
       }
       attempt.reject(error);
     }
@@ -440,6 +452,7 @@ export class MixClient extends EventTarget {
     attempt.signal.throwIfAborted();
     if (this.#state !== 'reconnecting') this.#setState('connecting');
     checkSupport(this.#options);
+    await this.#vault.free;
     const wasm = await wasmSource(this.#options.wasm);
     const traffic = this.#traffic;
     const options = openOptions({ ...this.#options, ...traffic }, this.#identity.imported);
@@ -579,6 +592,7 @@ export class MixClient extends EventTarget {
     this.#setState('reconnecting');
     await firstOf([this.#outgoing.whenHandedOver(), session.ended], limits.closeTimeoutMs);
     this.#outgoing.hold();
+    this.#persisted.detach();
     await closing.run(this.#outgoing, true, limits.closeTimeoutMs);
     this.#isLeaving = false;
     if (this.#session !== session) throw mixError('closed');
@@ -644,14 +658,16 @@ export class MixClient extends EventTarget {
 
   #send(to: string, body: Uint8Array | Blob | 'too-large', options: SendOptions): SentMessage {
     const refuse = (error: unknown) => this.#outgoing.refuse(to, error);
-    if (this.#state === 'idle') return refuse(mixError('not-connected', options.persist ? persistAdvice : undefined));
-    if (this.#state === 'closed') return refuse(mixError('closed'));
+    const isAway = this.#state === 'idle' || this.#state === 'closed';
+    if (isAway && options.persist !== true)
+      return refuse(mixError(this.#state === 'idle' ? 'not-connected' : 'closed'));
     if (options.signal?.aborted) return refuse(options.signal.reason);
     if (!isAddress(to) && !isReplyTag(to)) return refuse(mixError('address-invalid'));
     if (body === 'too-large') return refuse(mixError('too-large'));
     try {
-      const sender = options.persist ? this.#persisted : this.#outgoing;
-      return sender.send(to, body, this.#settings(to, options), options.signal);
+      const settings = this.#settings(to, options);
+      if (options.persist) return this.#persisted.send(to, body, settings, options.signal, isAway);
+      return this.#outgoing.send(to, body, settings, options.signal);
     } catch (error) {
       return refuse(error);
     }
@@ -835,8 +851,6 @@ function checkSupport(options: CheckedOptions): void {
   throw mixError('unsupported-runtime', text, { phase: 'engine' });
 }
 
-const persistAdvice =
-  'Call connect() first: a message can only be stored while the client is connected or connecting. It survives everything after that.';
 const noTagAdvice = 'This message came without reply blocks, so it cannot be answered. Its sender has to attach some.';
 
 const revivingAdvice = 'Another worker is being started. Try again when the client is ready.';

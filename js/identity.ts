@@ -7,12 +7,13 @@ import type { Imported, Opened } from './protocol.js';
 import type { Rpc } from './rpc.js';
 import { sharesLock } from './tab-names.js';
 import type { AtRisk, ClientState, Durability, IdentityManager, ImportOptions, MixAddress } from './types.js';
-import { errand } from './vault.js';
+import type { Vault } from './vault.js';
 import { bounded } from './wait.js';
 
 /** What the identity needs of its client. */
 export interface IdentityClient {
   readonly options: CheckedOptions;
+  readonly vault: Vault;
   state(): ClientState;
   address(): MixAddress | null;
   /** The worker's line, while there is one. */
@@ -28,6 +29,8 @@ export interface IdentityClient {
   connect(timeoutMs: number): Promise<unknown>;
   /** Closes at once and forgets the address, as the gateway is to. */
   forgotten(): Promise<void>;
+  /** What was stored is gone. */
+  destroyed(): void;
   onRisk(risk: AtRisk): void;
   onGone(error: MixError): void;
 }
@@ -86,7 +89,7 @@ export class Identity implements IdentityManager {
       const rpc = this.#client.rpc();
       let file: Uint8Array | undefined;
       if (!this.#isMemory && !this.#isVolatile) {
-        ({ file } = await errand(this.#client.options, { task: 'export', secret }, rpc === null));
+        ({ file } = await this.#client.vault.errand({ task: 'export', secret }, rpc === null));
       } else if (rpc) {
         ({ file } = await rpc.request('export', { secret }));
       } else {
@@ -134,7 +137,7 @@ export class Identity implements IdentityManager {
       await this.#alone();
       const rotate = async () => {
         this.#imported = undefined;
-        if (!this.#isMemory) await errand(this.#client.options, { task: 'rotate' }, true);
+        if (!this.#isMemory) await this.#client.vault.errand({ task: 'rotate' }, true);
       };
       if (this.#client.rpc()) return await this.#client.apart(rotate, limits.forgetTimeoutMs);
       await this.#reach();
@@ -146,13 +149,13 @@ export class Identity implements IdentityManager {
 
   destroy(): Promise<void> {
     return this.#inTurn(async () => {
-      const { options } = this.#client;
       await this.#client.settled();
       await this.#alone();
       await this.#reach();
       await this.#client.forgotten();
+      this.#client.destroyed();
       this.#imported = undefined;
-      if (!this.#isMemory) await errand(options, { task: 'destroy' }, true);
+      if (!this.#isMemory) await this.#client.vault.errand({ task: 'destroy' }, true);
     });
   }
 
@@ -161,7 +164,7 @@ export class Identity implements IdentityManager {
       const secret = passphrase === null ? undefined : checkPassphrase(passphrase);
       if (this.#isMemory) throw mixError('config-invalid', "With storage: 'memory' nothing is stored to be protected.");
       await this.#client.settled();
-      await errand(this.#client.options, { task: 'protect', secret }, this.#client.rpc() === null);
+      await this.#client.vault.errand({ task: 'protect', secret }, this.#client.rpc() === null);
     });
   }
 
@@ -186,11 +189,11 @@ export class Identity implements IdentityManager {
   }
 
   async #read({ file, secret }: Imported): Promise<MixAddress | null> {
-    return (await errand(this.#client.options, { task: 'read', file, secret }, false)).address as MixAddress | null;
+    return (await this.#client.vault.errand({ task: 'read', file, secret }, false)).address as MixAddress | null;
   }
 
   async #import({ file, secret }: Imported, replace: boolean): Promise<MixAddress | null> {
-    const answer = await errand(this.#client.options, { task: 'import', file, secret, replace }, true);
+    const answer = await this.#client.vault.errand({ task: 'import', file, secret, replace }, true);
     return answer.address as MixAddress | null;
   }
 
@@ -207,7 +210,7 @@ export class Identity implements IdentityManager {
   async #reach(): Promise<void> {
     if (this.#isMemory || this.#client.rpc()) return;
     try {
-      const { registered } = await errand(this.#client.options, { task: 'status' }, true);
+      const { registered } = await this.#client.vault.errand({ task: 'status' }, true);
       if (registered) await this.#client.connect(limits.forgetTimeoutMs);
     } catch {
       // It cannot be reached, or what is stored cannot be read. Neither keeps the keys from being given up.

@@ -1,8 +1,8 @@
-import { lasting, readBlob } from './body.js';
-import { fromWire, mixError } from './errors.js';
+import { copyOf, lasting, readBlob } from './body.js';
+import { MixError, fromWire, mixError } from './errors.js';
 import { fromHex, toHex } from './hex.js';
 import { limits } from './limits.js';
-import type { OutboxData, SendSettings, WorkerEvent } from './protocol.js';
+import type { Errand, ErrandAnswer, Letter, OutboxData, SendSettings, WorkerEvent } from './protocol.js';
 import type { Rpc } from './rpc.js';
 import { Handle } from './sent.js';
 import { nextTask } from './tasks.js';
@@ -15,16 +15,18 @@ interface Entry {
   readonly handle: Handle;
   readonly to: string;
   /** Until it is in the store. */
-  letter: Letter | null;
-  /** The worker was given it, and has not answered. */
+  draft: Draft | null;
+  /** A worker was given it, and has not answered. */
   posted: boolean;
+  /** No worker has had it yet: it is for the next one, and what ends with this one does not end it. */
+  isEarly: boolean;
   /** What events name it by. */
   number: number | null;
   readonly signal: AbortSignal | undefined;
   readonly onAbort: () => void;
 }
 
-interface Letter {
+interface Draft {
   body: Uint8Array | Blob;
   wire: Uint8Array;
   expiresAt: number;
@@ -33,8 +35,12 @@ interface Letter {
 
 /** What the outbox asks of its client. */
 export interface OutboxOwner {
-  /** The worker. Throws `not-connected` or `closed`. */
-  rpc(): Rpc;
+  /** Neither connected, nor connecting or closing: the store is nobody's. */
+  isAway(): boolean;
+  /** Resolves when the client neither connects nor closes. Rejects `not-connected` between two workers. */
+  settled(): Promise<void>;
+  /** Does something with the store that is nobody's. */
+  errand(task: Errand, alone: boolean): Promise<ErrandAnswer>;
   /** Throws where options of a call are wrong. */
   bounds(name: string, options: CallOptions): Parameters<typeof bounded>[1];
   onUndelivered(undelivered: Undelivered, to: string): void;
@@ -45,35 +51,41 @@ type MessageEvent = Extract<WorkerEvent, { message: number }>;
 
 /**
  * Messages that are in the store until they have arrived. The store has them, the worker sends them, and here are the
- * handles: those of this page, and those it asked for.
+ * handles: those of this page, and those it asked for. Where there is no worker the store is opened for each call.
  */
 export class PersistedMessages implements Outbox {
   readonly #owner: OutboxOwner;
   readonly #entries = new Map<string, Entry>();
   readonly #byNumber = new Map<number, Entry>();
+  /** Keys of those that were cancelled between two workers. */
+  readonly #unwanted = new Set<string>();
   #rpc: Rpc | null = null;
   #isPosting = false;
+  #isStoring = false;
 
   constructor(owner: OutboxOwner) {
     this.#owner = owner;
   }
 
+  /** `isEarly`: the client is not connected, nor on its way there. */
   send(
     to: string,
     body: Uint8Array | Blob,
     settings: Omit<SendSettings, 'watched'>,
     signal: AbortSignal | undefined,
+    isEarly: boolean,
   ): SentMessage {
     const { timeoutMs } = settings;
     const ends = timeoutMs === 0 ? 0 : Date.now() + (timeoutMs ?? limits.persistMs);
-    const letter = {
+    const draft = {
       body: lasting(body),
       wire: crypto.getRandomValues(new Uint8Array(16)),
       expiresAt: Math.ceil(ends / 1000),
       options: { ...settings, watched: false },
     };
-    const entry = this.#add(crypto.getRandomValues(new Uint8Array(16)), to, letter, signal);
-    void this.#post();
+    const entry = this.#add(crypto.getRandomValues(new Uint8Array(16)), to, draft, signal);
+    entry.isEarly = isEarly;
+    void (this.#rpc && !isEarly ? this.#post() : this.#store());
     return entry.handle;
   }
 
@@ -99,26 +111,22 @@ export class PersistedMessages implements Outbox {
     const found = (await this.#list(this.#owner.bounds('outbox.find', options))).find((listed) => listed.id === id);
     if (!found) return null;
     const entry = this.#entries.get(id) ?? this.#add(fromHex(id), found.to, null, undefined);
+    entry.isEarly = this.#owner.isAway();
     this.#stored(entry, found.message);
     this.#tell(entry, found);
     return entry.handle;
   }
 
   async cancel(id: string, reason: unknown = cancelled()): Promise<void> {
-    const rpc = this.#owner.rpc();
     const known = this.#entries.get(id);
-    if (known) {
-      this.#cancel(known, reason);
-      return;
-    }
-    const found = (await rpc.request('outbox', {})).find((listed) => listed.id === id);
-    if (found) await rpc.request('cancel', { message: found.message });
+    await (known ? this.#cancel(known, reason) : this.#forget(id));
   }
 
   /** From now on this worker has the messages. */
   attach(rpc: Rpc): void {
     this.#rpc = rpc;
-    if (this.#entries.size === 0) return;
+    if (this.#entries.size === 0 && this.#unwanted.size === 0) return;
+    for (const entry of this.#entries.values()) entry.isEarly = false;
     // Asked before anything else, so that no event about them comes first.
     rpc.request('outbox', {}).then(
       (listed) => {
@@ -128,16 +136,29 @@ export class PersistedMessages implements Outbox {
     );
   }
 
+  /** Connecting has failed: all wait for the next time, in the store, unless that is what failed. */
+  park(error: unknown): void {
+    this.#rpc = null;
+    const isStorage = error instanceof MixError && error.phase === 'storage';
+    for (const entry of [...this.#entries.values()]) {
+      entry.isEarly = true;
+      if (isStorage && entry.draft) this.#lose(entry, error);
+    }
+    this.#forgetUnwanted();
+    void this.#store();
+  }
+
   /** The worker is gone; the next one finds in the store what this one has. */
   detach(): void {
     this.#rpc = null;
     for (const entry of this.#entries.values()) entry.posted = false;
   }
 
-  /** The client is closed. What is in the store stays there. */
-  failAll(error: unknown): void {
+  /** The client is closed. What is in the store stays there. `isGone`: the store is going too. */
+  failAll(error: unknown, isGone = false): void {
     this.#rpc = null;
-    for (const entry of [...this.#entries.values()]) this.#end(entry, error);
+    for (const entry of [...this.#entries.values()]) if (isGone || !entry.isEarly) this.#end(entry, error);
+    this.#forgetUnwanted();
   }
 
   handle(event: MessageEvent): void {
@@ -176,37 +197,50 @@ export class PersistedMessages implements Outbox {
     }
   }
 
-  #add(key: Uint8Array, to: string, letter: Letter | null, signal: AbortSignal | undefined): Entry {
+  #add(key: Uint8Array, to: string, draft: Draft | null, signal: AbortSignal | undefined): Entry {
     const id = toHex(key);
     const entry: Entry = {
       id,
       key,
-      handle: new Handle(id, { cancel: (reason) => this.#cancel(entry, reason), watch: () => {} }),
+      handle: new Handle(id, { cancel: (reason) => void this.#cancel(entry, reason), watch: () => {} }),
       to,
-      letter,
+      draft,
       posted: false,
+      isEarly: false,
       number: null,
       signal,
-      onAbort: () => this.#cancel(entry, signal?.reason),
+      onAbort: () => void this.#cancel(entry, signal?.reason),
     };
     this.#entries.set(id, entry);
     signal?.addEventListener('abort', entry.onAbort, { once: true });
     return entry;
   }
 
-  async #list(bounds: Parameters<typeof bounded>[1]): Promise<OutboxData[]> {
-    return bounded(this.#owner.rpc().request('outbox', {}), bounds);
+  #list(bounds: Parameters<typeof bounded>[1]): Promise<OutboxData[]> {
+    return bounded(this.#look(), bounds);
+  }
+
+  async #look(): Promise<OutboxData[]> {
+    await this.#owner.settled();
+    if (this.#rpc) return this.#rpc.request('outbox', {});
+    const { outbox = [] } = await this.#owner.errand({ task: 'outbox', letters: [], cancelled: [] }, false);
+    return outbox;
   }
 
   /** What the store has, where another worker has taken over. */
   #meet(listed: OutboxData[]): void {
     const stored = new Map(listed.map((data) => [data.id, data]));
+    for (const id of this.#unwanted) {
+      const message = stored.get(id)?.message;
+      if (message !== undefined) this.#rpc?.request('cancel', { message }).catch(() => {});
+    }
+    this.#unwanted.clear();
     for (const entry of [...this.#entries.values()]) {
       const data = stored.get(entry.id);
       if (data) {
         this.#stored(entry, data.message);
         this.#tell(entry, data);
-      } else if (!entry.letter) {
+      } else if (!entry.draft) {
         // It ended with the worker, and nobody was left to say how.
         this.#lose(entry, mixError('worker-crashed'));
       }
@@ -215,7 +249,7 @@ export class PersistedMessages implements Outbox {
   }
 
   #stored(entry: Entry, number: number): void {
-    entry.letter = null;
+    entry.draft = null;
     entry.number = number;
     this.#byNumber.set(number, entry);
     entry.handle.reachQueued();
@@ -235,10 +269,10 @@ export class PersistedMessages implements Outbox {
     let [count, copied] = [0, 0];
     for (;;) {
       const rpc = this.#rpc;
-      const entry = [...this.#entries.values()].find(({ letter, posted }) => letter && !posted);
-      if (!rpc || !entry?.letter) break;
+      const entry = [...this.#entries.values()].find(({ draft, posted, isEarly }) => draft && !posted && !isEarly);
+      if (!rpc || !entry?.draft) break;
       entry.posted = true;
-      const { body } = entry.letter;
+      const { body } = entry.draft;
       if (body instanceof Uint8Array) copied += body.byteLength;
       if (++count > limits.eventsAtOnce || copied > limits.copiedBytes) {
         await nextTask();
@@ -255,11 +289,9 @@ export class PersistedMessages implements Outbox {
   }
 
   #persist(rpc: Rpc, entry: Entry, body: Uint8Array, moves: boolean): void {
-    const { key, to, letter } = entry;
-    if (!letter || !this.#entries.has(entry.id)) return;
-    const { wire, expiresAt, options } = letter;
-    const transfer = moves ? [body.buffer as ArrayBuffer] : [];
-    rpc.request('persist', { message: 0, key, expiresAt, to, wire, body, options }, transfer).then(
+    const letter = this.#letter(entry, body);
+    if (!letter) return;
+    rpc.request('persist', letter, moves ? [body.buffer as ArrayBuffer] : []).then(
       ({ message }) => {
         if (this.#rpc !== rpc) return;
         // It was cancelled meanwhile.
@@ -272,10 +304,101 @@ export class PersistedMessages implements Outbox {
     );
   }
 
-  #cancel(entry: Entry, reason: unknown): void {
-    if (!this.#entries.has(entry.id)) return;
-    if (entry.number !== null) this.#rpc?.request('cancel', { message: entry.number }).catch(() => {});
+  #letter({ id, key, to, draft }: Entry, body: Uint8Array): Letter | null {
+    if (!draft || !this.#entries.has(id)) return null;
+    const { wire, expiresAt, options } = draft;
+    return { message: 0, key, expiresAt, to, wire, body, options };
+  }
+
+  /** Puts into the store that is nobody's what is to be there, in parts. */
+  async #store(): Promise<void> {
+    if (this.#isStoring) return;
+    this.#isStoring = true;
+    for (;;) {
+      // A worker that is there, or comes, takes them itself.
+      const isSettled = await this.#owner.settled().then(
+        () => true,
+        () => false,
+      );
+      if (!isSettled || !this.#owner.isAway()) break;
+      const part = this.#nextPart();
+      if (part.length === 0) break;
+      const letters: Letter[] = [];
+      for (const entry of part) {
+        const body = entry.draft?.body;
+        try {
+          const bytes = body && (await (body instanceof Blob ? readBlob(body) : copyOf(body)));
+          const letter = bytes && this.#letter(entry, bytes);
+          if (letter) letters.push(letter);
+        } catch (error) {
+          this.#lose(entry, error);
+        }
+      }
+      if (this.#owner.isAway()) await this.#storePart(part, letters);
+      for (const entry of part) entry.posted = false;
+    }
+    this.#isStoring = false;
+  }
+
+  #nextPart(): Entry[] {
+    const part: Entry[] = [];
+    let bytes = 0;
+    for (const entry of this.#entries.values()) {
+      if (!entry.draft || entry.posted) continue;
+      const { body } = entry.draft;
+      bytes += body instanceof Blob ? body.size : body.byteLength;
+      if (part.length > 0 && (part.length === limits.eventsAtOnce || bytes > limits.copiedBytes)) break;
+      entry.posted = true;
+      part.push(entry);
+    }
+    return part;
+  }
+
+  async #storePart(part: Entry[], letters: Letter[]): Promise<void> {
+    try {
+      const { outbox = [], refused = [] } = await this.#owner.errand({ task: 'outbox', letters, cancelled: [] }, true);
+      const numbers = new Map(outbox.map(({ id, message }) => [id, message]));
+      const reasons = new Map(refused.map(({ id, error }) => [id, error]));
+      for (const entry of part) {
+        const [number, reason] = [numbers.get(entry.id), reasons.get(entry.id)];
+        if (!this.#entries.has(entry.id)) continue;
+        if (number !== undefined) this.#stored(entry, number);
+        else this.#lose(entry, reason ? fromWire(reason) : mixError('worker-crashed'));
+      }
+    } catch (error) {
+      for (const entry of part) this.#lose(entry, error);
+    }
+  }
+
+  async #cancel(entry: Entry, reason: unknown): Promise<void> {
+    const { id, number, posted } = entry;
+    if (!this.#entries.has(id)) return;
     this.#lose(entry, reason);
+    if (this.#rpc) {
+      // Without a number: it is forgotten as soon as the worker says which it has.
+      if (number !== null) await this.#rpc.request('cancel', { message: number }).catch(() => {});
+    } else if (!this.#owner.isAway()) {
+      this.#unwanted.add(id);
+    } else if (number !== null || posted) {
+      await this.#forget(id).catch(() => {});
+    }
+  }
+
+  #forgetUnwanted(): void {
+    for (const id of this.#unwanted) this.#forget(id).catch(() => {});
+    this.#unwanted.clear();
+  }
+
+  /** Takes a message out of the store; one that is not there is fine. */
+  async #forget(id: string): Promise<void> {
+    await this.#owner.settled();
+    const rpc = this.#rpc;
+    if (rpc) {
+      const found = (await rpc.request('outbox', {})).find((listed) => listed.id === id);
+      if (found) await rpc.request('cancel', { message: found.message });
+    } else if (isKey(id)) {
+      await this.#owner.errand({ task: 'outbox', letters: [], cancelled: [fromHex(id)] }, true);
+    }
   }
 
   #lose(entry: Entry, error: unknown, fragmentsAcked = 0, fragmentsTotal = 0): void {
@@ -291,11 +414,13 @@ export class PersistedMessages implements Outbox {
   #end(entry: Entry, error?: unknown): void {
     this.#entries.delete(entry.id);
     if (entry.number !== null) this.#byNumber.delete(entry.number);
-    entry.letter = null;
+    entry.draft = null;
     entry.signal?.removeEventListener('abort', entry.onAbort);
     if (entry.handle.isDelivered) entry.handle.failReceived(error);
     else entry.handle.fail(error);
   }
 }
+
+const isKey = (id: string) => /^[0-9a-f]{32}$/.test(id);
 
 const cancelled = () => new DOMException('The message was cancelled.', 'AbortError');

@@ -104,6 +104,8 @@ export type Errand =
   | { task: 'export'; secret: string }
   /** Keep an exported identity; `replace`: also in place of another one. */
   | ({ task: 'import'; replace: boolean } & Imported)
+  /** Put messages into the outbox, take some out of it (keys, 16 bytes each), and list the rest. */
+  | { task: 'outbox'; letters: Letter[]; cancelled: Uint8Array[] }
   /** Set a passphrase, or remove it. */
   | { task: 'protect'; secret: string | undefined }
   /** Open an exported identity and keep nothing. */
@@ -118,6 +120,9 @@ export interface ErrandAnswer {
   address?: string | null;
   file?: Uint8Array;
   registered?: boolean;
+  outbox?: OutboxData[];
+  /** Messages that were not taken: their keys, in hexadecimal digits, and why. */
+  refused?: { id: string; error: WireError }[];
 }
 
 export interface SendSettings {
@@ -192,9 +197,12 @@ export interface SendRequest {
  * Sends a message that is in the store before this is answered, and goes on after any end of the worker. Its events name
  * it by the number it is answered with, the same in every run and for every page.
  */
-export interface PersistRequest {
+export interface PersistRequest extends Letter {
   id: number;
   op: 'persist';
+}
+/** A message that is to be in the store. */
+export interface Letter {
   /** Means nothing here. */
   message: 0;
   /** What it is called in every run: 16 bytes. */

@@ -270,7 +270,9 @@ export interface SendOptions {
   receipt?: boolean | undefined;
   /**
    * The message is in the store before `queued` resolves, and goes on after reloads, crashes and `close`, until it has
-   * arrived: see `client.outbox`. `timeoutMs` is wall time then, by default 24 hours. Needs `storage: 'indexeddb'`.
+   * arrived: see `client.outbox`. `timeoutMs` is wall time then, by default 24 hours. Needs `storage: 'indexeddb'`, but no
+   * connection: before `connect` and after `close` it waits in the store for the next one. Then it fails with `in-use` where
+   * another client has the profile.
    */
   persist?: boolean | undefined;
 }
@@ -291,13 +293,21 @@ export interface OutboxEntry {
   state: 'queued' | 'sending' | 'delivered';
 }
 
-/** The messages of this profile that were sent with `persist` and have not arrived, of all tabs and of runs before. */
+/**
+ * The messages of this profile that were sent with `persist` and have not arrived, of all tabs and of runs before.
+ *
+ * Before `connect` and after `close` the store is opened for each call. While the client connects or closes, calls wait for
+ * the end of that.
+ */
 export interface Outbox {
-  /** Rejects `not-connected` before `connect`, `closed` after `close`. */
+  /** Rejects with what is wrong with the store, `not-connected` while a worker that died is being replaced, `timeout`. */
   list(options?: CallOptions): Promise<OutboxEntry[]>;
   /** The handle of one, also after a reload; `null`: there is none. Rejects as `list` does. */
   find(id: string, options?: CallOptions): Promise<SentMessage | null>;
-  /** Forgets one. What is still open of its handle rejects with `reason`, by default an `AbortError`. Rejects as `list` does. */
+  /**
+   * Forgets one. What is still open of its handle rejects with `reason`, by default an `AbortError`. Rejects as `list`
+   * does, and `in-use` where the client is not connected and another one has the profile.
+   */
   cancel(id: string, reason?: unknown): Promise<void>;
 }
 

@@ -4,11 +4,33 @@ import type { Errand, ErrandAnswer } from './protocol.js';
 import type { Rpc } from './rpc.js';
 import { Session, wasmSource } from './session.js';
 
-/**
- * Does something with the store of a profile in a worker of its own, which ends with it. `alone`: nobody may use the
- * profile meanwhile; rejects `in-use` where somebody does.
- */
-export async function errand(options: CheckedOptions, task: Errand, alone: boolean): Promise<ErrandAnswer> {
+/** The store of a profile while no worker has it open. What needs the profile for itself is done one after the other. */
+export class Vault {
+  readonly #options: CheckedOptions;
+  #last: Promise<unknown> = Promise.resolve();
+
+  constructor(options: CheckedOptions) {
+    this.#options = options;
+  }
+
+  /** Resolves when nothing that was asked for so far needs the profile any more. */
+  get free(): Promise<unknown> {
+    return this.#last;
+  }
+
+  /**
+   * Does something in a worker of its own, which ends with it. `alone`: nobody may use the profile meanwhile; rejects
+   * `in-use` where somebody does.
+   */
+  errand(task: Errand, alone: boolean): Promise<ErrandAnswer> {
+    if (!alone) return errand(this.#options, task, false);
+    const turn = this.#last.then(() => errand(this.#options, task, true));
+    this.#last = turn.catch(() => {});
+    return turn;
+  }
+}
+
+async function errand(options: CheckedOptions, task: Errand, alone: boolean): Promise<ErrandAnswer> {
   const { profile, askPassphrase } = options;
   const wasm = await wasmSource(options.wasm);
   let session: Session | undefined;
@@ -23,6 +45,7 @@ export async function errand(options: CheckedOptions, task: Errand, alone: boole
       });
       const passphrase = askPassphrase !== undefined;
       const transfer = 'bytes' in wasm ? [wasm.bytes] : [];
+      if (task.task === 'outbox') transfer.push(...task.letters.map(({ body }) => body.buffer as ArrayBuffer));
       session.rpc.request('vault', { ...task, profile, passphrase, alone, wasm }, transfer).then(resolve, reject);
     });
   } finally {

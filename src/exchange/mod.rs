@@ -8,17 +8,20 @@
 //! [`crate::limits`]. Who a peer is follows from what it can do: it holds a sender tag, or it answers over SURBs that
 //! were given to one address.
 
+mod arriving;
 mod client;
 pub mod envelope;
 mod event;
 mod inbox;
 mod kept;
 mod outbox;
+mod outbox_entry;
 mod peers;
 mod receipts;
 mod requests;
 mod seen;
 mod serving;
+mod stored_outbox;
 mod stream;
 mod streams;
 
@@ -28,8 +31,10 @@ use crate::engine::Engine;
 pub use client::Client;
 pub use event::{Event, Item, Receipt, RequestError, Sending};
 pub use inbox::InboxEntry;
-pub use kept::{OutboxEntry, OutboxStage, OutboxState};
+pub use kept::{OutboxStage, OutboxState};
+pub use outbox_entry::OutboxEntry;
 pub use peers::{FEATURES, RECEIPTS, REQUESTS, STREAMS, Speaks};
 pub use requests::RequestOptions;
 pub use serving::RequestHandle;
+pub use stored_outbox::StoredOutbox;
 pub use streams::{StreamId, StreamOptions, ending};

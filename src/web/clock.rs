@@ -55,6 +55,11 @@ impl Clock {
         Self { monotonic, wall, seen: Cell::new(seen), unix_zero }
     }
 
+    /// Unix time now, in seconds.
+    pub fn unix() -> u64 {
+        Duration::from_micros(micros(Date::now())).as_secs()
+    }
+
     /// Unix time at [`Instant::ZERO`].
     pub fn unix_zero(&self) -> Duration {
         self.unix_zero

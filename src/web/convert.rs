@@ -113,12 +113,8 @@ pub enum Command {
     Persist {
         /// To answer to.
         id: RequestId,
-        /// What it is called in every run.
-        key: Id,
-        /// When it is given up, seconds since 1970; 0: never.
-        expires: u64,
-        /// What.
-        outgoing: Outgoing,
+        /// Which.
+        letter: Letter,
     },
     /// Report the counters.
     Stats {
@@ -295,10 +291,7 @@ impl Command {
             "gateways" => Self::Gateways { id },
             "open" => Self::Open { id, options: OpenOptions::from_js(&field(message, "options")?)? },
             "outbox" => Self::Outbox { id },
-            "persist" => {
-                let (key, expires) = (wire(message, "key")?, whole(message, "expiresAt")?);
-                Self::Persist { id, key, expires, outgoing: Outgoing::from_js(message)? }
-            }
+            "persist" => Self::Persist { id, letter: Letter::from_js(message)? },
             "send" => Self::Send { id, outgoing: Outgoing::from_js(message)? },
             "stats" => Self::Stats { id },
             "switch" => Self::Switch { id, gateway: gateway_id(message, "gatewayId")? },
@@ -339,6 +332,25 @@ impl Command {
             | Self::Vault { id, .. }
             | Self::Traffic { id, .. } => Some(*id),
         }
+    }
+}
+
+/// A message that outlives its client.
+pub struct Letter {
+    /// What it is called in every run.
+    pub key: Id,
+    /// When it is given up, seconds since 1970; 0: never.
+    pub expires: u64,
+    /// What.
+    pub outgoing: Outgoing,
+}
+
+impl Letter {
+    /// # Errors
+    /// What is missing or of the wrong type.
+    pub fn from_js(message: &JsValue) -> Result<Self, Failure> {
+        let (key, expires) = (wire(message, "key")?, whole(message, "expiresAt")?);
+        Ok(Self { key, expires, outgoing: Outgoing::from_js(message)? })
     }
 }
 
@@ -622,10 +634,14 @@ pub(super) fn flag(object: &JsValue, name: &str) -> Result<bool, Failure> {
     field(object, name)?.as_bool().ok_or_else(|| invalid(format!("{name} must be true or false")))
 }
 
-/// The id of an envelope.
+/// The id of an envelope, or of a message of the outbox.
 pub(super) fn wire(object: &JsValue, name: &str) -> Result<Id, Failure> {
-    let bytes = bytes(object, name)?;
-    bytes.try_into().map(Id).map_err(|_| invalid(format!("{name} must have 16 bytes")))
+    id(&field(object, name)?)
+}
+
+pub(super) fn id(value: &JsValue) -> Result<Id, Failure> {
+    let bytes = value.dyn_ref().map(Uint8Array::to_vec);
+    bytes.and_then(|bytes| bytes.try_into().ok()).map(Id).ok_or_else(|| invalid("an id must have 16 bytes".to_owned()))
 }
 
 /// A copy of a byte array.
@@ -637,8 +653,11 @@ pub(super) fn bytes(object: &JsValue, name: &str) -> Result<Vec<u8>, Failure> {
 
 fn texts(object: &JsValue, name: &str) -> Result<Vec<String>, Failure> {
     let wrong = || invalid(format!("{name} must be an array of strings"));
-    let array: Array = field(object, name)?.dyn_into().map_err(|_| wrong())?;
-    array.iter().map(|text| text.as_string().ok_or_else(wrong)).collect()
+    array(object, name)?.iter().map(|text| text.as_string().ok_or_else(wrong)).collect()
+}
+
+pub(super) fn array(object: &JsValue, name: &str) -> Result<Array, Failure> {
+    field(object, name)?.dyn_into().map_err(|_| invalid(format!("{name} must be an array")))
 }
 
 /// What a field holds, if it is there and not `null`.

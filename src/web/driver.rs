@@ -23,7 +23,7 @@ use zeroize::Zeroizing;
 
 use super::alarm::Alarm;
 use super::clock::Clock;
-use super::convert::{self, Command, Failure, OpenOptions, Outgoing, RequestId};
+use super::convert::{self, Command, Failure, Letter, OpenOptions, Outgoing, RequestId};
 use super::convert_exchange::Call;
 use super::database::Watch;
 use super::fetch::fetch;
@@ -275,7 +275,7 @@ impl Driver {
             Command::Persist { id, .. } if self.closing.is_some() => {
                 self.post.answer(id, Err(Failure::new(Code::Closed)));
             }
-            Command::Persist { id, key, expires, outgoing: Outgoing { to, body, sending, .. } } => {
+            Command::Persist { id, letter: Letter { key, expires, outgoing: Outgoing { to, body, sending, .. } } } => {
                 match self.client.persist((key, expires), &to, &body, &sending, now) {
                     Ok(message) => _ = self.persisting.insert(message, id),
                     Err(error) => self.post.answer(id, Err(Failure::from(error))),
@@ -463,22 +463,31 @@ impl Driver {
 
     /// Carries away all the engine has to say.
     fn drain(&mut self) {
+        if self.opening.is_some() {
+            // Packets of what waits take long to make: that we are connected is not told after them.
+            self.tell();
+        }
         loop {
             self.transmit();
-            while let Some(request) = self.client.poll_request() {
-                self.start(request);
-            }
-            let now = self.clock.now();
-            let events: Vec<Event> = core::iter::from_fn(|| self.client.poll_event(now)).collect();
-            let is_quiet = events.is_empty();
-            for event in events {
-                self.deliver(event);
-            }
-            if is_quiet && !self.refill() {
+            if !self.tell() && !self.refill() {
                 break;
             }
         }
+    }
+
+    /// Starts what the engine asks for and passes its news on. Whether there were any.
+    fn tell(&mut self) -> bool {
+        let now = self.clock.now();
+        let events: Vec<Event> = core::iter::from_fn(|| self.client.poll_event(now)).collect();
+        while let Some(request) = self.client.poll_request() {
+            self.start(request);
+        }
+        let any = !events.is_empty();
+        for event in events {
+            self.deliver(event);
+        }
         self.answer_written();
+        any
     }
 
     /// Frames leave while the browser holds few of them; the others stay in the engine, which is bounded.

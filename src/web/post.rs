@@ -363,10 +363,28 @@ pub(super) fn persisted(id: MessageId) -> JsValue {
 
 /// The messages of the outbox.
 pub(super) fn outbox(states: &[OutboxState]) -> JsValue {
+    to_js(&listed(states))
+}
+
+/// The messages of an outbox that nobody sends, and what was refused.
+pub(super) fn stored_outbox(states: &[OutboxState], refusals: &[(Id, Failure)]) -> JsValue {
+    let refusal = |(id, failure): &(Id, Failure)| {
+        json::object(&[("id", Value::Text(&hex(*id))), ("error", Value::Json(&failure.to_json()))])
+    };
+    let refused: Vec<_> = refusals.iter().map(refusal).collect();
+    let refused = format!("[{}]", refused.join(","));
+    to_js(&json::object(&[("outbox", Value::Json(&listed(states))), ("refused", Value::Json(&refused))]))
+}
+
+fn hex(id: Id) -> String {
+    id.0.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+fn listed(states: &[OutboxState]) -> String {
     let states: Vec<_> = states
         .iter()
         .map(|state| {
-            let id: String = state.id.0.iter().map(|byte| format!("{byte:02x}")).collect();
+            let id = hex(state.id);
             let to = match &state.to {
                 Recipient::Address(address) => address.to_string(),
                 Recipient::Tag(tag) => tag.to_string(),
@@ -390,7 +408,7 @@ pub(super) fn outbox(states: &[OutboxState]) -> JsValue {
             ])
         })
         .collect();
-    to_js(&format!("[{}]", states.join(",")))
+    format!("[{}]", states.join(","))
 }
 
 /// A gateway that is in use.

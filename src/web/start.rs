@@ -4,6 +4,7 @@ use alloc::string::String;
 use alloc::vec::Vec;
 
 use futures_channel::mpsc::Receiver;
+use futures_util::join;
 use zeroize::Zeroizing;
 
 use super::clock::Clock;
@@ -106,7 +107,10 @@ impl From<Failure> for Unusable {
 
 async fn stored(profile: &str, asker: &Asker<'_>) -> Result<Stored, Unusable> {
     let store = Store::unlock(profile, Cost::default(), async || asker.ask().await).await?;
-    let (identity, registration) = read_identity(&store).await?;
+    // All at once: most of it is waiting for the browser.
+    let (identity, topology, pages, exported) =
+        join!(read_identity(&store), store.load(Record::Topology), store.load_pages(), store.exported());
+    let (identity, registration) = identity?;
     let identity = match identity {
         Some(identity) => identity,
         None => {
@@ -115,11 +119,8 @@ async fn stored(profile: &str, asker: &Asker<'_>) -> Result<Stored, Unusable> {
             identity
         }
     };
-    // Damaged or not there is the same: it is fetched.
-    let topology = store.load(Record::Topology).await.unwrap_or(None);
-    // Nor does any page stop a start.
-    let pages = store.load_pages().await.unwrap_or_default();
-    let exported = store.exported().await;
+    // Damaged or not there is the same: it is fetched. Nor does any page stop a start.
+    let (topology, pages) = (topology.unwrap_or(None), pages.unwrap_or_default());
     Ok(Stored { identity, registration, topology, pages, exported, store })
 }
 

@@ -15,6 +15,7 @@ use alloc::vec::Vec;
 
 use chacha20poly1305::aead::{Aead, KeyInit, Payload};
 use chacha20poly1305::{XChaCha20Poly1305, XNonce};
+use futures_util::join;
 use js_sys::Uint8Array;
 use rexie::{KeyRange, Transaction, TransactionMode};
 use wasm_bindgen::{JsCast, JsValue};
@@ -121,20 +122,28 @@ impl Store {
     ///
     /// # Errors
     /// When the browser could not read them.
-    pub async fn load_pages(&self) -> Result<Vec<(Record, Option<Zeroizing<Vec<u8>>>)>, StorageError> {
+    pub async fn load_pages(&self) -> Result<Vec<Page>, StorageError> {
         let transaction = self.connection.transaction(&[RECORDS, MAIL], TransactionMode::ReadOnly)?;
-        let mut found = Vec::new();
-        for name in [RECORDS, MAIL] {
-            let store = transaction.store(name)?;
-            let keys = store.get_all_keys(Some(pages()?), None).await?;
-            let values = store.get_all(Some(pages()?), None).await?;
-            let records = keys.iter().map(|key| page_of(&key.as_string()?).filter(|record| place(*record) == name));
-            found.extend(records.zip(values).filter_map(|(record, value)| Some((record?, value))));
-        }
+        let (records, mail) = join!(sealed_pages(&transaction, RECORDS), sealed_pages(&transaction, MAIL));
+        let mut records = records?;
+        records.extend(mail?);
+        Ok(self.unseal_pages(&records))
+    }
+
+    /// The same of messages only: the outbox, what is acknowledged of it, and the inbox.
+    ///
+    /// # Errors
+    /// As there.
+    pub async fn load_mail(&self) -> Result<Vec<Page>, StorageError> {
+        let transaction = self.connection.transaction(&[MAIL], TransactionMode::ReadOnly)?;
+        Ok(self.unseal_pages(&sealed_pages(&transaction, MAIL).await?))
+    }
+
+    fn unseal_pages(&self, found: &[(Record, JsValue)]) -> Vec<Page> {
         let mut pages = Vec::new();
         // By names they come in another order.
         for wanted in Shelf::ALL {
-            for (record, value) in &found {
+            for (record, value) in found {
                 if matches!(record, Record::Page(shelf, _) if *shelf == wanted) {
                     let opened =
                         bytes(value).and_then(|sealed| self.unseal(place(*record), &record_key(*record), &sealed));
@@ -142,7 +151,7 @@ impl Store {
                 }
             }
         }
-        Ok(pages)
+        pages
     }
 
     /// Writes a record over the old one, if there is one.
@@ -246,6 +255,19 @@ impl Store {
             .map(Zeroizing::new)
             .map_err(|_| StorageError::Corrupt)
     }
+}
+
+/// A page and what is in it.
+pub type Page = (Record, Option<Zeroizing<Vec<u8>>>);
+
+/// The pages of an object store, as they are there.
+async fn sealed_pages(transaction: &Transaction, name: &'static str) -> Result<Vec<(Record, JsValue)>, StorageError> {
+    let store = transaction.store(name)?;
+    // Both are waited for in any case: a request whose answer comes to nobody is an error of the whole worker.
+    let (keys, values) = join!(store.get_all_keys(Some(pages()?), None), store.get_all(Some(pages()?), None));
+    let (keys, values) = (keys?, values?);
+    let records = keys.iter().map(|key| page_of(&key.as_string()?).filter(|record| place(*record) == name));
+    Ok(records.zip(values).filter_map(|(record, value)| Some((record?, value))).collect())
 }
 
 /// A record to be written, or deleted.

@@ -1,11 +1,12 @@
 //! What is done with the store of a profile that is not open: exporting and importing its identity, putting a new one in
-//! its place, deleting it, changing its passphrase.
+//! its place, deleting it, changing its passphrase, looking at its outbox and adding to it.
 //!
 //! An errand opens the store, does one thing in one transaction and lets go of it. It has a worker to itself, so that
 //! the key of a passphrase, which takes a second to make, delays no packet.
 
 use alloc::borrow::ToOwned;
 use alloc::string::{String, ToString};
+use alloc::vec::Vec;
 use core::cell::RefCell;
 
 use futures_channel::mpsc::Receiver;
@@ -15,13 +16,16 @@ use rexie::TransactionMode;
 use wasm_bindgen::JsValue;
 use zeroize::Zeroizing;
 
-use super::convert::{Failure, Imported, bytes, flag, invalid, optional, secret, text};
+use super::clock::Clock;
+use super::convert::{Failure, Imported, Letter, Outgoing, array, bytes, flag, id, invalid, optional, secret, text};
 use super::database::{Connection, RECORDS, StorageError, read};
 use super::post::{self, Post};
 use super::start::{generate, read_identity};
 use super::store::{Kept, Store};
 use crate::backup::{Backup, BackupError, Cost};
-use crate::engine::{Code, Phase};
+use crate::engine::{Code, Phase, Request};
+use crate::exchange::StoredOutbox;
+use crate::exchange::envelope::Id;
 use crate::identity::{Identity, Registration};
 use crate::message::Address;
 
@@ -41,6 +45,8 @@ enum Task {
     Import(Imported, bool),
     /// Seal the data key under a passphrase, or under none.
     Protect(Option<Zeroizing<String>>),
+    /// Put messages into the outbox, take some out of it, and list the rest.
+    Outbox { letters: Vec<Letter>, cancelled: Vec<Id> },
     /// Open an exported identity and keep nothing.
     Read(Imported),
     /// Put new keys in the place of the old ones.
@@ -60,6 +66,13 @@ impl Errand {
             "export" => Task::Export(secret(message, "secret")?),
             "import" => Task::Import(imported()?, flag(message, "replace")?),
             "protect" => Task::Protect(optional(message, "secret", secret)?),
+            "outbox" => Task::Outbox {
+                letters: array(message, "letters")?
+                    .iter()
+                    .map(|one| Letter::from_js(&one))
+                    .collect::<Result<_, _>>()?,
+                cancelled: array(message, "cancelled")?.iter().map(|one| id(&one)).collect::<Result<_, _>>()?,
+            },
             "read" => Task::Read(imported()?),
             "rotate" => Task::Rotate,
             "status" => Task::Status,
@@ -97,6 +110,7 @@ impl Errand {
                 let mut store = open().await?;
                 store.set_passphrase(passphrase.as_ref().map(|text| text.as_str()), Cost::default()).await?;
             }
+            Task::Outbox { letters, cancelled } => return change_outbox(&open().await?, letters, cancelled).await,
             Task::Read(imported) => return Ok(post::addressed(unseal(&imported)?.1.as_ref()).into()),
             Task::Rotate => {
                 let store = open().await?;
@@ -164,6 +178,31 @@ async fn import(store: &Store, backup: &Backup, address: Option<&Address>, repla
     let registration = registration.as_ref().map(|bytes| bytes.as_slice());
     store.replace_identity(&Kept { identity: &identity, registration, exported: address }, is_same).await?;
     Ok(())
+}
+
+/// Changes the outbox in one transaction: all that can be taken is stored, or nothing. Answers what is in it, and why the
+/// others were refused.
+async fn change_outbox(store: &Store, letters: Vec<Letter>, cancelled: Vec<Id>) -> Result<JsValue, Failure> {
+    let pages = store.load_mail().await?;
+    let pages = pages.iter().map(|(record, bytes)| (*record, bytes.as_ref().map(|bytes| bytes.as_slice())));
+    let mut outbox = StoredOutbox::new(pages, Clock::unix());
+    let mut refusals = Vec::new();
+    for Letter { key, expires, outgoing: Outgoing { to, body, sending, .. } } in letters {
+        let envelope = sending.id.ok_or_else(|| invalid("wire is missing".to_owned()))?;
+        if let Err(error) = outbox.persist((key, envelope, expires), &to, &body, &sending) {
+            refusals.push((key, Failure::from(error)));
+        }
+    }
+    for key in cancelled {
+        outbox.cancel(key);
+    }
+    let changes = outbox.take_changes().into_iter().filter_map(|change| match change {
+        Request::Save { record, bytes } => Some((record, Some(bytes))),
+        Request::Forget { record } => Some((record, None)),
+        _ => None,
+    });
+    store.write(&changes.collect::<Vec<_>>()).await?;
+    Ok(post::stored_outbox(&outbox.states(), &refusals))
 }
 
 /// Seals an identity for taking it along: the answer to the page, and the address in it.

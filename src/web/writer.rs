@@ -79,7 +79,8 @@ impl Writer {
 
     /// Whether everything is written without which the next start would lose the address.
     pub fn is_settled(&self) -> bool {
-        self.batch.iter().all(is_page) && self.queue.iter().all(|(record, _)| is_page(record))
+        let mut records = self.batch.iter().chain(self.queue.iter().map(|(record, _)| record));
+        records.all(|record| is_page(record) || *record == Record::Topology)
     }
 
     /// Pages that could not be written.

@@ -16,6 +16,7 @@ import { abort } from './parts/abort.mjs';
 import { badInput } from './parts/bad-input.mjs';
 import { crash } from './parts/crash.mjs';
 import { durable } from './parts/durable.mjs';
+import { early } from './parts/early.mjs';
 import { faults } from './parts/faults.mjs';
 import { identity } from './parts/identity.mjs';
 import { interop } from './parts/interop.mjs';
@@ -47,6 +48,7 @@ const PARTS = {
   tabs,
   durable,
   outbox,
+  early,
   identity,
   interop,
   requests,
@@ -56,11 +58,11 @@ const PARTS = {
 
 const LANES = {
   Chromium: [
-    ['talk', 'two browsers', 'faults', 'crash', 'durable'],
+    ['talk', 'two browsers', 'faults', 'crash', 'durable', 'early'],
     ['shape', 'abort', 'record', 'interop', 'requests', 'tabs', 'identity', 'bad input', 'outbox'],
   ],
   Firefox: [
-    ['talk', 'crash'],
+    ['talk', 'crash', 'early'],
     ['shape', 'tabs', 'identity'],
   ],
 };

@@ -378,6 +378,8 @@ const messages: Row[] = [
     'outbox.test.ts > a message with persist > is queued when it is in the store, under an id for ever',
     'outbox.test.ts > a message with persist > is not sent twice when the worker crashes: the store has it, or the page has',
     'outbox.test.ts > a message with persist > stays in the store when the client is closed, and no undelivered event says otherwise',
+    'outbox.test.ts > without a connection > a message is stored, and sent after the next connect: %s',
+    'outbox.test.ts > without a connection > what is refused fails alone, and what cannot be stored fails together',
     'rust > bare_messages_arrive_once_whenever_their_sender_ends',
     'rust > the_wall_clock_ends_it_also_while_nobody_is_there',
   ],
@@ -387,6 +389,7 @@ const messages: Row[] = [
     'outbox.test.ts > the outbox > lists what is stored',
     'outbox.test.ts > the outbox > finds a message of an earlier run, with its progress',
     'outbox.test.ts > the outbox > cancels a message that nobody has a handle of',
+    'outbox.test.ts > without a connection > the outbox is listed, searched and thinned out',
     'rust > what_is_cancelled_is_forgotten_for_good',
   ],
   [

@@ -13,6 +13,7 @@ import { address, gateway, heard, newClient, started, stats, stubBrowser, tag } 
  * What comes of each call (rows) in each state (columns):
  *
  * - `asks`: the worker is asked at once
+ * - `errand`: a worker is started for it, which ends with it
  * - `waits`: it is accepted, and the worker is asked as soon as there is one
  * - `page`: the page answers by itself
  * - `listens`: an iterator that waits for what comes
@@ -27,7 +28,7 @@ const table = `
 connect                asks           page           page     page      page          page     asks    page           waits
 close                  page           page           asks     asks      asks          asks     page    page           page
 send                   not-connected  waits          asks     asks      asks          asks     closed  waits          closed
-send, persist          not-connected  waits          asks     asks      asks          asks     closed  waits          closed
+send, persist          errand         waits          asks     asks      asks          asks     errand  waits          waits
 reply                  not-connected  waits          asks     asks      asks          asks     closed  waits          closed
 request                not-connected  waits          asks     asks      asks          asks     closed  waits          closed
 requestAll             not-connected  waits          asks     asks      asks          asks     closed  waits          closed
@@ -44,9 +45,9 @@ traffic.set            waits          waits          asks     asks      asks    
 network.topology       not-connected  not-connected  asks     asks      asks          asks     closed  not-connected  closed
 network.gateways       not-connected  not-connected  asks     asks      asks          asks     closed  not-connected  closed
 network.switchGateway  not-connected  not-connected  asks     asks      asks          asks     closed  not-connected  closed
-outbox.list            not-connected  not-connected  asks     asks      asks          asks     closed  not-connected  closed
-outbox.find            not-connected  not-connected  asks     asks      asks          asks     closed  not-connected  closed
-outbox.cancel          not-connected  not-connected  asks     asks      asks          asks     closed  not-connected  closed
+outbox.list            errand         waits          asks     asks      asks          asks     errand  waits          waits
+outbox.find            errand         waits          asks     asks      asks          asks     errand  waits          waits
+outbox.cancel          errand         waits          asks     asks      asks          asks     errand  waits          waits
 `;
 
 interface Call {
@@ -89,8 +90,8 @@ const calls: Record<string, Call> = {
   'network.topology': { op: 'topology', make: (client) => client.network.topology() },
   'network.gateways': { op: 'gateways', make: (client) => client.network.gateways() },
   'outbox.list': { op: 'outbox', make: (client) => client.outbox.list() },
-  'outbox.find': { op: 'outbox', make: (client) => client.outbox.find('ff') },
-  'outbox.cancel': { op: 'outbox', make: (client) => client.outbox.cancel('ff') },
+  'outbox.find': { op: 'outbox', make: (client) => client.outbox.find('ff'.repeat(16)) },
+  'outbox.cancel': { op: 'outbox', make: (client) => client.outbox.cancel('ff'.repeat(16)) },
   'network.switchGateway': { op: 'switch', make: (client) => client.network.switchGateway(gateway.id) },
 };
 
@@ -226,6 +227,7 @@ async function outcome(fake: Fake, call: Call, message: ReceivedMessage | undefi
   await fake.workers.at(-1)?.flush();
   await fake.workers.at(-1)?.flush();
   if (fake.workers.some(isAsked)) return 'asks';
+  if (fake.workers.some(({ posted }) => posted.some((one) => one.op === 'vault' && !before.has(one)))) return 'errand';
   if (seen.code !== undefined) return seen.code;
   if (seen.ended) return 'ends';
   if (call.op !== 'open') fake.client.connect().catch(() => {});
@@ -279,6 +281,13 @@ test('every state, every call and every cell is in the table', () => {
   expect(Object.keys(calls).sort()).toEqual(rows.map(([call]) => call).sort());
 
   for (const row of rows) expect(row.length, row[0]).toBe(heads.length + 1);
+});
+
+test('what is refused because there is no worker says what to do about it', async () => {
+  const fake = newClient();
+  await expect(fake.client.stats()).rejects.toThrow(/Call connect\(\) first/);
+  await states['reviving']!.enter(fake);
+  await expect(fake.client.stats()).rejects.toThrow(/Try again when the client is ready/);
 });
 
 describe.each(heads)('in the state %s', (name) => {

@@ -298,7 +298,7 @@ impl<P: Format> World<P> {
         if let Some(within) = self.watched.forgets_within()
             && !self.watched.is_closed()
         {
-            self.now = self.now + within;
+            self.now += within;
             self.wake();
         }
         assert!(self.watched.is_closed(), "not closed within its time");

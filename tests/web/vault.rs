@@ -2,7 +2,7 @@
 
 use std::cell::Cell;
 
-use js_sys::{Object, Uint8Array};
+use js_sys::{Array, Object, Uint8Array};
 use mixlet::engine::{Record, Shelf};
 use mixlet::web::store::{RECORDS, StorageError, Store, database_name};
 use rexie::Rexie;
@@ -11,7 +11,7 @@ use wasm_bindgen_test::wasm_bindgen_test as test;
 
 use crate::devnet;
 use crate::fakes::{Replaced, js};
-use crate::page::{Page, Refusal, bytes, get, object, options, set, text};
+use crate::page::{Page, Refusal, bytes, get, json, object, options, set, text};
 use crate::store::{fresh, get_bytes, loaded, put};
 
 const SECRET: &str = "correct horse battery staple";
@@ -79,6 +79,54 @@ async fn a_rotated_identity_is_another_one_with_the_mail_of_the_old() {
     assert_eq!(loaded(&store, Record::Page(Shelf::Inbox, 900)).await, Ok(Some(b"mail".to_vec())));
     drop(store);
     assert_ne!(reopened(&old.profile).await, old.address);
+}
+
+#[test]
+async fn the_outbox_of_a_client_that_does_not_run_is_listed_filled_and_thinned_out() {
+    let kept = connected("early").await;
+    let listed = |answer: &JsValue| {
+        let list: Array = get(answer, "outbox").unchecked_into();
+        list.iter().map(|one| (text(&one, "id").unwrap(), text(&one, "state").unwrap())).collect::<Vec<_>>()
+    };
+    let id = |key: u8| format!("{key:02x}").repeat(16);
+    assert_eq!(listed(&change_outbox(&kept.profile, &[], &[]).await.unwrap()), []);
+    let letters = [letter(1, &kept.address, b"one"), letter(2, &kept.address, b"two"), letter(3, &kept.address, b"")];
+    let answer = change_outbox(&kept.profile, &letters, &[]).await.unwrap();
+    assert_eq!(listed(&answer), [1, 2, 3].map(|key| (id(key), "queued".to_owned())));
+    assert_eq!(json(&get(&answer, "refused")), "[]");
+    // One that is there, one that cannot be, and one that goes.
+    let large = vec![0; mixlet::limits::MESSAGE_LEN_MAX + 1];
+    let letters =
+        [letter(1, &kept.address, b"again"), letter(4, &kept.address, &large), letter(5, &kept.address, b"five")];
+    let answer = change_outbox(&kept.profile, &letters, &[3, 9]).await.unwrap();
+    assert_eq!(listed(&answer), [1, 2, 5].map(|key| (id(key), "queued".to_owned())));
+    let refused: Array = get(&answer, "refused").unchecked_into();
+    let refused: Vec<_> = refused.iter().map(|one| (text(&one, "id"), text(&get(&one, "error"), "code"))).collect();
+    let code = |code: &str| Some(code.to_owned());
+    assert_eq!(refused, [(Some(id(1)), code("config-invalid")), (Some(id(4)), code("too-large"))]);
+
+    let mut page = Page::open(&options(devnet::directory(), &kept.profile)).await;
+    let mut arrived = Vec::new();
+    for _ in 0..3 {
+        arrived.push(bytes(&page.event("received").await, "body"));
+    }
+    arrived.sort();
+    assert_eq!(arrived, [&b"five"[..], b"one", b"two"]);
+    page.close().await;
+}
+
+#[test]
+async fn what_is_no_letter_is_refused() {
+    let Kept { profile, address } = connected("no-letter").await;
+    for spoil in ["key", "wire", "expiresAt", "to", "body", "options"] {
+        let letter = letter(1, &address, b"x");
+        set(&letter, spoil, JsValue::NULL);
+        assert_eq!(change_outbox(&profile, &[letter], &[]).await.unwrap_err().code, "config-invalid", "{spoil}");
+    }
+    let stranger = change_outbox(&profile, &[letter(1, "nobody", b"x")], &[]).await.unwrap_err();
+    assert_eq!(stranger.code, "address-invalid");
+    let fields = [("letters", Array::new().into()), ("cancelled", Array::of1(&1.into()).into())];
+    assert_eq!(errand(&profile, "outbox", &fields).await.unwrap_err().code, "config-invalid");
 }
 
 #[test]
@@ -321,6 +369,27 @@ async fn a_rotation_or_an_import_cut_short_leaves_the_one_identity_or_the_other_
     cut_short(prepare, async |profile| drop(import(profile, &new_file, SECRET, true).await), check).await;
 }
 
+#[test]
+async fn a_change_of_the_outbox_cut_short_leaves_all_of_it_or_nothing() {
+    let kept = connected("cut-outbox").await;
+    let prepare = async || {
+        let profile = fresh("cut-outbox-now").await;
+        change_outbox(&profile, &[letter(1, &kept.address, b"one")], &[]).await.unwrap();
+        profile
+    };
+    let work = async |profile: &str| {
+        let letters = [letter(2, &kept.address, b"two"), letter(3, &kept.address, b"three")];
+        drop(change_outbox(profile, &letters, &[1]).await);
+    };
+    let check = async |profile: &str| {
+        let failed = js("return globalThis.failed").is_truthy();
+        let answer = change_outbox(profile, &[], &[]).await.unwrap();
+        let list: Array = get(&answer, "outbox").unchecked_into();
+        assert_eq!(list.length(), if failed { 1 } else { 2 });
+    };
+    cut_short(prepare, work, check).await;
+}
+
 /// A profile that has been connected, and its address.
 struct Kept {
     profile: String,
@@ -353,6 +422,34 @@ async fn errand(profile: &str, task: &str, more: &[(&str, JsValue)]) -> Result<J
 async fn import(profile: &str, file: &[u8], secret: &str, replace: bool) -> Result<JsValue, Refusal> {
     let file = Uint8Array::from(file).into();
     errand(profile, "import", &[("file", file), ("secret", secret.into()), ("replace", replace.into())]).await
+}
+
+/// A message for the outbox, as a page writes it.
+fn letter(key: u8, to: &str, body: &[u8]) -> Object {
+    let id = |byte: u8| JsValue::from(Uint8Array::from(&[byte; 16][..]));
+    let options = object(&[
+        ("timeoutMs", JsValue::NULL),
+        ("replies", 0.into()),
+        ("reliable", true.into()),
+        ("priority", 1.into()),
+        ("receipt", JsValue::NULL),
+        ("watched", false.into()),
+    ]);
+    object(&[
+        ("message", 0.into()),
+        ("key", id(key)),
+        ("wire", id(key + 100)),
+        ("expiresAt", 0.into()),
+        ("to", to.into()),
+        ("body", Uint8Array::from(body).into()),
+        ("options", options.into()),
+    ])
+}
+
+async fn change_outbox(profile: &str, letters: &[Object], cancelled: &[u8]) -> Result<JsValue, Refusal> {
+    let cancelled: Array = cancelled.iter().map(|key| Uint8Array::from(&[*key; 16][..])).collect();
+    let letters: Array = letters.iter().collect();
+    errand(profile, "outbox", &[("letters", letters.into()), ("cancelled", cancelled.into())]).await
 }
 
 async fn answer(page: &mut Page, secret: &str) {

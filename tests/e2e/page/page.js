@@ -2,7 +2,7 @@
 // `start` begins one, `look` says how it ended.
 
 import { MixClient, MixError, parseAddress } from '/dist/index.js';
-import { bytesOf, digestOf } from '/lib/bytes.mjs';
+import { bytesOf, digestOf, numbered } from '/lib/bytes.mjs';
 
 /** Clients by the name the test gave them: `{ client, received, states, undelivered, errors, sent }`. */
 const known = new Map();
@@ -14,6 +14,11 @@ const now = () => performance.timeOrigin + performance.now();
 const watchers = new Set();
 
 const calls = {
+  /** Makes a client and leaves it at that. */
+  make(name, options) {
+    make(name, options);
+  },
+
   /** Makes a client and connects it. `workerUrl` stands for the option `worker`, `wasmBytes` for other forms of it. */
   async connect(name, options, connectOptions = {}) {
     const entry = known.get(name) ?? make(name, options);
@@ -213,6 +218,11 @@ const calls = {
     return (await known.get(name).client.outbox.list()).map((entry) => ({ ...entry }));
   },
 
+  /** Takes a message out of the outbox. */
+  async cancelStored(name, id) {
+    await known.get(name).client.outbox.cancel(id);
+  },
+
   /** A message of an earlier visit; gives back a number for `settle`, or null. */
   async findSent(name, id) {
     const { client, sent } = known.get(name);
@@ -257,7 +267,11 @@ const calls = {
   },
 
   state(name) {
-    const { client, states, undelivered, errors, overflow } = known.get(name);
+    const { client, ...heard } = known.get(name);
+    // Copies: the answer is read later than it is made, and all of it is about one moment.
+    const [states, undelivered, errors, overflow] = ['states', 'undelivered', 'errors', 'overflow'].map((what) => [
+      ...heard[what],
+    ]);
     return { state: client.state, address: client.address, states, undelivered, errors, overflow };
   },
 
@@ -345,13 +359,6 @@ async function openNotes(name) {
 
 function bodyOf({ text, seed, length }) {
   return text ?? bytesOf(seed, length);
-}
-
-/** The number as text, then bytes that follow from it. */
-function numbered(n, length) {
-  const body = bytesOf(n, length);
-  body.set(new TextEncoder().encode(`${n}:`));
-  return body;
 }
 
 async function plainMessage(entry) {
