@@ -164,11 +164,11 @@ export class Host {
   }
 
   /** Runs an errand. The worker does nothing else. */
-  async #vault({ wasm, alone, ...request }: VaultRequest): Promise<void> {
+  async #vault({ wasm, ...request }: VaultRequest): Promise<void> {
     this.#held = [];
     this.#closeId = request.id;
     try {
-      if (alone) {
+      if (request.alone) {
         this.#profile = request.profile;
         await this.#locks.takeProfile(this.#profile);
         // Who would share it waits until this worker ends, and then finds no key of before.

@@ -107,7 +107,10 @@ export interface IdentityManager {
    * where the gateway cannot be reached or nothing can be read, it is deleted all the same.
    */
   destroy(): Promise<void>;
-  /** Sets, changes or removes (`null`) the passphrase of the profile. */
+  /**
+   * Sets, changes or removes (`null`) the passphrase of the profile. The next `connect` then draws another data key too, so
+   * that who has an older copy of the disk and the older passphrase reads nothing that is written later.
+   */
   setPassphrase(passphrase: string | null): Promise<void>;
   /**
    * `volatile`: gone with this client. `best-effort`: stored, until the browser needs the room or, as Safari, has not seen

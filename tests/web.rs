@@ -27,6 +27,8 @@ mod fetch;
 mod page;
 #[path = "web/passphrase.rs"]
 mod passphrase;
+#[path = "web/renewal.rs"]
+mod renewal;
 #[path = "web/socket.rs"]
 mod socket;
 #[path = "web/store.rs"]

@@ -3,6 +3,10 @@
 //! Outside is a key that the browser refuses to export. Inside of that, where the user has set a passphrase, the data key
 //! is sealed once more under a key that Argon2id makes of it. So a copied disk is of no use without the passphrase and
 //! the browser's own protection, and damage is told from a wrong passphrase: only the outer layer can be damaged.
+//!
+//! Who has an older copy of the disk may know the passphrase of then, and so the data key. A changed passphrase therefore
+//! asks for another data key: it is drawn by whoever next opens the profile for itself alone, before anything is written.
+//! Who has the store open meanwhile seals under the old one, and is told when that is over.
 
 use alloc::vec::Vec;
 
@@ -16,7 +20,7 @@ use web_sys::{AesGcmParams, AesKeyGenParams, CryptoKey, SubtleCrypto};
 use zeroize::Zeroizing;
 
 use super::database::{Connection, KEYS, MAIL, RECORDS, StorageError, all_or_nothing, read};
-use super::store::{NONCE_LEN, associated_data, bytes, random, split};
+use super::store::{NONCE_LEN, associated_data, bytes, random, seal as seal_record, split, unseal};
 use crate::backup::{BackupError, Cost, SALT_LEN};
 
 /// What records are sealed under.
@@ -26,6 +30,9 @@ pub type DataKey = Zeroizing<[u8; DATA_KEY_LEN]>;
 pub struct Keys {
     wrapping: CryptoKey,
     wrapped: Vec<u8>,
+    /// Which data key it is: drawn with all but the first.
+    generation: Vec<u8>,
+    is_to_be_renewed: bool,
 }
 
 impl Keys {
@@ -35,8 +42,8 @@ impl Keys {
         let algorithm = AesKeyGenParams::new(WRAPPING, 256);
         let wrapping = done(subtle.generate_key_with_object(&algorithm, false, &usages)).await?.unchecked_into();
         let data_key = Zeroizing::new(random()?);
-        let mut keys = Self { wrapping, wrapped: Vec::new() };
-        keys.wrap(subtle, &data_key, passphrase).await?;
+        let mut keys = Self { wrapping, wrapped: Vec::new(), generation: Vec::new(), is_to_be_renewed: false };
+        keys.wrapped = keys.wrap(subtle, &data_key, passphrase).await?;
         Ok(keys)
     }
 
@@ -60,24 +67,72 @@ impl Keys {
         Ok(self)
     }
 
-    /// Wraps the data key anew and stores it so, in place of how it was.
+    /// Wraps the data key anew and stores it so, in place of how it was. With `renew` it is to be another one soon.
     pub async fn rewrap(
         &mut self,
         connection: &Connection,
         subtle: &SubtleCrypto,
         data_key: &DataKey,
         passphrase: Option<(&str, Cost)>,
+        renew: bool,
     ) -> Result<(), StorageError> {
-        let before = self.wrapped.clone();
-        self.wrap(subtle, data_key, passphrase).await?;
+        let wrapped = self.wrap(subtle, data_key, passphrase).await?;
         let transaction = connection.transaction(&[KEYS], TransactionMode::ReadWrite)?;
-        let wrapped = Uint8Array::from(self.wrapped.as_slice());
-        let put = transaction.store(KEYS)?.put(&wrapped, Some(&JsValue::from_str(DATA_KEY))).await;
-        let kept = all_or_nothing(transaction, put.map(drop).map_err(StorageError::from)).await;
-        if kept.is_err() {
-            self.wrapped = before;
+        let work = async {
+            self.confirm(&transaction).await?;
+            put(&transaction, KEYS, DATA_KEY, &wrapped).await?;
+            if renew { put(&transaction, KEYS, RENEW, &[RENEW_VERSION]).await } else { Ok(()) }
         }
-        kept
+        .await;
+        all_or_nothing(transaction, work).await?;
+        self.wrapped = wrapped;
+        self.is_to_be_renewed |= renew;
+        Ok(())
+    }
+
+    /// Draws another data key and seals all records under it: all of it or nothing. A record that does not open under the
+    /// old one keeps it from happening, since nothing could read it any more.
+    pub async fn renew(
+        &mut self,
+        connection: &Connection,
+        subtle: &SubtleCrypto,
+        data_key: &DataKey,
+        passphrase: Option<(&str, Cost)>,
+    ) -> Result<DataKey, StorageError> {
+        let fresh: DataKey = Zeroizing::new(random()?);
+        let generation = random::<GENERATION_LEN>()?.to_vec();
+        let wrapped = self.wrap(subtle, &fresh, passphrase).await?;
+        let transaction = connection.transaction(ALL, TransactionMode::ReadWrite)?;
+        let work = async {
+            self.confirm(&transaction).await?;
+            for name in [RECORDS, MAIL] {
+                for key in transaction.store(name)?.get_all_keys(None, None).await? {
+                    let key = key.as_string().ok_or(StorageError::Corrupt)?;
+                    let sealed = read(&transaction, name, &key).await?.ok_or(StorageError::Corrupt)?;
+                    let plain = unseal(data_key, name, &key, &bytes(&sealed)?)?;
+                    put(&transaction, name, &key, &seal_record(&fresh, name, &key, &plain)?).await?;
+                }
+            }
+            put(&transaction, KEYS, DATA_KEY, &wrapped).await?;
+            put(&transaction, KEYS, GENERATION, &generation).await?;
+            transaction.store(KEYS)?.delete(JsValue::from_str(RENEW)).await?;
+            Ok(())
+        }
+        .await;
+        all_or_nothing(transaction, work).await?;
+        *self = Self { wrapping: self.wrapping.clone(), wrapped, generation, is_to_be_renewed: false };
+        Ok(fresh)
+    }
+
+    /// Inside a transaction that is to write: whether the data key is still the one in use. What is sealed under another one
+    /// nobody could read.
+    pub async fn confirm(&self, transaction: &Transaction) -> Result<(), StorageError> {
+        if generation(transaction).await? == self.generation { Ok(()) } else { Err(StorageError::Held) }
+    }
+
+    /// Whether the passphrase was changed since the data key was drawn.
+    pub fn is_to_be_renewed(&self) -> bool {
+        self.is_to_be_renewed
     }
 
     /// Whether a passphrase is needed.
@@ -119,11 +174,11 @@ impl Keys {
     }
 
     async fn wrap(
-        &mut self,
+        &self,
         subtle: &SubtleCrypto,
         data_key: &DataKey,
         passphrase: Option<(&str, Cost)>,
-    ) -> Result<(), StorageError> {
+    ) -> Result<Vec<u8>, StorageError> {
         let (version, plain) = match passphrase {
             None => (WITHOUT, Zeroizing::new(data_key.to_vec())),
             Some((passphrase, cost)) => (WITH_PASSPHRASE, seal(data_key, passphrase, cost)?),
@@ -132,8 +187,7 @@ impl Keys {
         let array = Uint8Array::from(plain.as_slice());
         let sealed = done(subtle.encrypt_with_object_and_js_u8_array(&gcm(iv, version), &self.wrapping, &array)).await;
         array.fill(0, 0, array.length());
-        self.wrapped = [&[version], iv.as_slice(), &Uint8Array::new(&sealed?).to_vec()].concat();
-        Ok(())
+        Ok([&[version], iv.as_slice(), &Uint8Array::new(&sealed?).to_vec()].concat())
     }
 
     /// Inside one transaction over all stores.
@@ -145,12 +199,25 @@ impl Keys {
         match (wrapping, wrapped) {
             (Some(wrapping), Some(wrapped)) => {
                 let wrapping = wrapping.dyn_into().map_err(|_| StorageError::Corrupt)?;
-                Ok(Some(Self { wrapping, wrapped: bytes(&wrapped)? }))
+                let (wrapped, generation) = (bytes(&wrapped)?, generation(transaction).await?);
+                let is_to_be_renewed = read(transaction, KEYS, RENEW).await?.is_some();
+                Ok(Some(Self { wrapping, wrapped, generation, is_to_be_renewed }))
             }
             (None, None) if records.is_empty() && mail.is_empty() => Ok(None),
             _ => Err(StorageError::Corrupt),
         }
     }
+}
+
+/// Which data key is in use; of the first one nothing is stored.
+async fn generation(transaction: &Transaction) -> Result<Vec<u8>, StorageError> {
+    let stored = read(transaction, KEYS, GENERATION).await?;
+    stored.map_or(Ok(Vec::new()), |stored| bytes(&stored))
+}
+
+async fn put(transaction: &Transaction, store: &str, key: &str, value: &[u8]) -> Result<(), StorageError> {
+    transaction.store(store)?.put(&Uint8Array::from(value), Some(&JsValue::from_str(key))).await?;
+    Ok(())
 }
 
 /// What stands before a data key that is sealed under a passphrase: memory in KiB, passes, lanes, salt, nonce.
@@ -213,6 +280,12 @@ pub fn subtle() -> Result<SubtleCrypto, StorageError> {
 pub const WRAPPING_KEY: &str = "wrapping";
 /// Key of the wrapped data key in [`KEYS`].
 pub const DATA_KEY: &str = "data";
+/// Key of the number of the data key in [`KEYS`]; not there for the first one.
+pub const GENERATION: &str = "generation";
+/// Key in [`KEYS`] of the note that the next one who opens the profile alone is to draw another data key.
+pub const RENEW: &str = "renew";
+const RENEW_VERSION: u8 = 1;
+const GENERATION_LEN: usize = 16;
 /// First byte of a data key that is wrapped by the browser's key alone.
 const WITHOUT: u8 = 1;
 /// First byte of one that is sealed under a passphrase besides.

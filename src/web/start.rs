@@ -106,7 +106,7 @@ impl From<Failure> for Unusable {
 }
 
 async fn stored(profile: &str, asker: &Asker<'_>) -> Result<Stored, Unusable> {
-    let store = Store::unlock(profile, Cost::default(), async || asker.ask().await).await?;
+    let store = Store::unlock(profile, Cost::default(), true, async || asker.ask().await).await?;
     // All at once: most of it is waiting for the browser.
     let (identity, topology, pages, exported) =
         join!(read_identity(&store), store.load(Record::Topology), store.load_pages(), store.exported());

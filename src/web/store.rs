@@ -21,7 +21,7 @@ use rexie::{KeyRange, Transaction, TransactionMode};
 use wasm_bindgen::{JsCast, JsValue};
 use zeroize::Zeroizing;
 
-pub use super::data_key::{DATA_KEY, WITH_PASSPHRASE, WRAPPING_KEY};
+pub use super::data_key::{DATA_KEY, GENERATION, RENEW, WITH_PASSPHRASE, WRAPPING_KEY};
 use super::data_key::{DataKey, Keys, subtle};
 use super::database::{Connection, all_or_nothing, read};
 pub use super::database::{DATABASE_VERSION, KEYS, MAIL, RECORDS, StorageError, database_name};
@@ -53,11 +53,12 @@ impl Store {
     /// # Errors
     /// As [`Self::unlock`].
     pub async fn open(profile: &str) -> Result<Self, StorageError> {
-        Self::unlock(profile, Cost::default(), async || None).await
+        Self::unlock(profile, Cost::default(), true, async || None).await
     }
 
     /// Opens the database of a profile. The first opening makes its keys, sealed under what `ask` answers, if anything.
-    /// Later ones ask only where that is the case. A key that was cheaper to try than `cost` is sealed anew.
+    /// Later ones ask only where that is the case. A key that was cheaper to try than `cost` is sealed anew; `is_alone`: so
+    /// is everything, under another data key, if the passphrase was changed since that was drawn.
     ///
     /// # Errors
     /// [`StorageError::Corrupt`] when there are records or keys that cannot be read, [`StorageError::Passphrase`] and
@@ -65,6 +66,7 @@ impl Store {
     pub async fn unlock(
         profile: &str,
         cost: Cost,
+        is_alone: bool,
         ask: impl AsyncFnOnce() -> Option<Zeroizing<String>>,
     ) -> Result<Self, StorageError> {
         let subtle = subtle()?;
@@ -79,12 +81,16 @@ impl Store {
                 return Ok(Self { connection, keys, data_key });
             }
         };
-        let (data_key, needed) = keys.unwrap(&subtle, async || passphrase.or(ask().await)).await?;
-        if let Some((passphrase, was)) = needed
-            && was.is_below(cost)
-        {
-            // What fails here is tried again at the next opening.
-            let _ = keys.rewrap(&connection, &subtle, &data_key, Some((&passphrase, was.max(cost)))).await;
+        let (mut data_key, needed) = keys.unwrap(&subtle, async || passphrase.or(ask().await)).await?;
+        let is_cheap = needed.as_ref().is_some_and(|(_, was)| was.is_below(cost));
+        let passphrase = needed.as_ref().map(|(passphrase, was)| (passphrase.as_str(), (*was).max(cost)));
+        // What fails here is tried again at the next opening.
+        if is_alone && keys.is_to_be_renewed() {
+            if let Ok(fresh) = keys.renew(&connection, &subtle, &data_key, passphrase).await {
+                data_key = fresh;
+            }
+        } else if is_cheap {
+            let _ = keys.rewrap(&connection, &subtle, &data_key, passphrase, false).await;
         }
         Ok(Self { connection, keys, data_key })
     }
@@ -94,13 +100,13 @@ impl Store {
         self.keys.is_locked()
     }
 
-    /// Seals the data key under a passphrase, or under none.
+    /// Seals the data key under a passphrase, or under none. Whoever opens the store alone the next time draws another one.
     ///
     /// # Errors
     /// When the browser could not write it; the old passphrase is then still the right one.
     pub async fn set_passphrase(&mut self, passphrase: Option<&str>, cost: Cost) -> Result<(), StorageError> {
         let passphrase = passphrase.map(|passphrase| (passphrase, cost));
-        self.keys.rewrap(&self.connection, &subtle()?, &self.data_key, passphrase).await
+        self.keys.rewrap(&self.connection, &subtle()?, &self.data_key, passphrase, true).await
     }
 
     /// The bytes of a record, or `None` when it was never saved.
@@ -114,7 +120,7 @@ impl Store {
     async fn load_from(&self, store: &str, key: &str) -> Result<Option<Zeroizing<Vec<u8>>>, StorageError> {
         let transaction = self.connection.transaction(&[store], TransactionMode::ReadOnly)?;
         let sealed = read(&transaction, store, key).await?;
-        sealed.map(|sealed| self.unseal(store, key, &bytes(&sealed)?)).transpose()
+        sealed.map(|sealed| unseal(&self.data_key, store, key, &bytes(&sealed)?)).transpose()
     }
 
     /// All pages, in the order of records; `None` where one cannot be read. Those on shelves that are not known here are
@@ -145,8 +151,8 @@ impl Store {
         for wanted in Shelf::ALL {
             for (record, value) in found {
                 if matches!(record, Record::Page(shelf, _) if *shelf == wanted) {
-                    let opened =
-                        bytes(value).and_then(|sealed| self.unseal(place(*record), &record_key(*record), &sealed));
+                    let opened = bytes(value)
+                        .and_then(|sealed| unseal(&self.data_key, place(*record), &record_key(*record), &sealed));
                     pages.push((*record, opened.ok()));
                 }
             }
@@ -185,8 +191,23 @@ impl Store {
         if stores.is_empty() {
             return Ok(());
         }
-        let transaction = self.connection.transaction(&stores, TransactionMode::ReadWrite)?;
-        let work = apply(&transaction, changes).await;
+        self.change_all(&stores, changes, async |_| Ok(())).await
+    }
+
+    /// Makes changes, and does what else is to be done with them.
+    async fn change_all(
+        &self,
+        stores: &[&str],
+        changes: Vec<Change>,
+        more: impl AsyncFnOnce(&Transaction) -> Result<(), StorageError>,
+    ) -> Result<(), StorageError> {
+        let transaction = self.connection.transaction(&[&[KEYS], stores].concat(), TransactionMode::ReadWrite)?;
+        let work = async {
+            self.keys.confirm(&transaction).await?;
+            apply(&transaction, changes).await?;
+            more(&transaction).await
+        }
+        .await;
         all_or_nothing(transaction, work).await
     }
 
@@ -202,17 +223,14 @@ impl Store {
             self.change(RECORDS, &record_key(Record::Registration), kept.registration)?,
             self.change(RECORDS, EXPORTED, exported.as_deref())?,
         ]);
-        let transaction = self.connection.transaction(&[RECORDS, MAIL], TransactionMode::ReadWrite)?;
-        let work = async {
-            apply(&transaction, changes).await?;
+        self.change_all(&[RECORDS, MAIL], changes, async |transaction| {
             transaction.store(RECORDS)?.delete(pages()?.into()).await?;
             if !keeps_mail {
                 transaction.store(MAIL)?.clear().await?;
             }
             Ok(())
-        }
-        .await;
-        all_or_nothing(transaction, work).await
+        })
+        .await
     }
 
     /// Remembers that the identity was exported under this address.
@@ -221,9 +239,7 @@ impl Store {
     /// When the browser could not do it.
     pub async fn set_exported(&self, address: &Address) -> Result<(), StorageError> {
         let change = self.change(RECORDS, EXPORTED, Some(&exported_record(address)))?;
-        let transaction = self.connection.transaction(&[RECORDS], TransactionMode::ReadWrite)?;
-        let work = apply(&transaction, Vec::from([change])).await;
-        all_or_nothing(transaction, work).await
+        self.change_all(&[RECORDS], Vec::from([change]), async |_| Ok(())).await
     }
 
     /// The address of the last export, as bytes. A note that cannot be read is none.
@@ -233,28 +249,34 @@ impl Store {
     }
 
     fn change(&self, store: &'static str, key: &str, bytes: Option<&[u8]>) -> Result<Change, StorageError> {
-        let sealed = bytes.map(|bytes| self.seal(store, key, bytes)).transpose()?;
+        let sealed = bytes.map(|bytes| seal(&self.data_key, store, key, bytes)).transpose()?;
         Ok(Change { store, key: JsValue::from_str(key), sealed: sealed.map(|sealed| sealed.as_slice().into()) })
     }
+}
 
-    /// Version byte, nonce, ciphertext with tag.
-    fn seal(&self, store: &str, key: &str, bytes: &[u8]) -> Result<Vec<u8>, StorageError> {
-        let nonce: [u8; NONCE_LEN] = random()?;
-        let aad = associated_data(store, key, RECORD_VERSION);
-        let ciphertext = XChaCha20Poly1305::new((&*self.data_key).into())
-            .encrypt(&XNonce::from(nonce), Payload { msg: bytes, aad: &aad })
-            .map_err(|_| StorageError::Blocked)?;
-        Ok([&[RECORD_VERSION], nonce.as_slice(), &ciphertext].concat())
-    }
+/// Version byte, nonce, ciphertext with tag.
+pub(super) fn seal(data_key: &DataKey, store: &str, key: &str, bytes: &[u8]) -> Result<Vec<u8>, StorageError> {
+    let nonce: [u8; NONCE_LEN] = random()?;
+    let aad = associated_data(store, key, RECORD_VERSION);
+    let ciphertext = XChaCha20Poly1305::new((&**data_key).into())
+        .encrypt(&XNonce::from(nonce), Payload { msg: bytes, aad: &aad })
+        .map_err(|_| StorageError::Blocked)?;
+    Ok([&[RECORD_VERSION], nonce.as_slice(), &ciphertext].concat())
+}
 
-    fn unseal(&self, store: &str, key: &str, sealed: &[u8]) -> Result<Zeroizing<Vec<u8>>, StorageError> {
-        let (nonce, ciphertext) = split::<NONCE_LEN>(sealed, RECORD_VERSION)?;
-        let aad = associated_data(store, key, RECORD_VERSION);
-        XChaCha20Poly1305::new((&*self.data_key).into())
-            .decrypt(&XNonce::from(*nonce), Payload { msg: ciphertext, aad: &aad })
-            .map(Zeroizing::new)
-            .map_err(|_| StorageError::Corrupt)
-    }
+/// What was sealed for this place.
+pub(super) fn unseal(
+    data_key: &DataKey,
+    store: &str,
+    key: &str,
+    sealed: &[u8],
+) -> Result<Zeroizing<Vec<u8>>, StorageError> {
+    let (nonce, ciphertext) = split::<NONCE_LEN>(sealed, RECORD_VERSION)?;
+    let aad = associated_data(store, key, RECORD_VERSION);
+    XChaCha20Poly1305::new((&**data_key).into())
+        .decrypt(&XNonce::from(*nonce), Payload { msg: ciphertext, aad: &aad })
+        .map(Zeroizing::new)
+        .map_err(|_| StorageError::Corrupt)
 }
 
 /// A page and what is in it.

@@ -33,6 +33,8 @@ use crate::message::Address;
 pub struct Errand {
     profile: String,
     has_passphrase: bool,
+    /// Nobody else has the store open meanwhile.
+    is_alone: bool,
     task: Task,
 }
 
@@ -78,7 +80,12 @@ impl Errand {
             "status" => Task::Status,
             _ => return Err(invalid("there is no such task".to_owned())),
         };
-        Ok(Self { profile: text(message, "profile")?, has_passphrase: flag(message, "passphrase")?, task })
+        Ok(Self {
+            profile: text(message, "profile")?,
+            has_passphrase: flag(message, "passphrase")?,
+            is_alone: flag(message, "alone")?,
+            task,
+        })
     }
 
     /// Does it.
@@ -86,9 +93,9 @@ impl Errand {
     /// # Errors
     /// What to answer.
     pub async fn run(self, post: &Post, answers: Receiver<Zeroizing<String>>) -> Result<JsValue, Failure> {
-        let Self { profile, has_passphrase, task } = self;
+        let Self { profile, has_passphrase, is_alone, task } = self;
         let asker = Asker::new(post, has_passphrase, answers);
-        let open = async || Store::unlock(&profile, Cost::default(), async || asker.ask().await).await;
+        let open = async || Store::unlock(&profile, Cost::default(), is_alone, async || asker.ask().await).await;
         match task {
             Task::Destroy => Connection::delete(&profile).await?,
             Task::Export(passphrase) => {

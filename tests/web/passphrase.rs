@@ -34,7 +34,7 @@ async fn only_the_passphrase_opens_it() {
 async fn nobody_is_asked_where_there_is_none() {
     let profile = fresh("not-asked").await;
     drop(Store::open(&profile).await.unwrap());
-    let store = Store::unlock(&profile, CHEAP, async || panic!("asked")).await.unwrap();
+    let store = Store::unlock(&profile, CHEAP, true, async || panic!("asked")).await.unwrap();
     assert!(!store.has_passphrase());
 }
 
@@ -56,7 +56,7 @@ async fn it_is_set_changed_and_removed_and_the_records_stay() {
     drop(store);
     let store = Store::open(&profile).await.unwrap();
     assert_eq!(loaded(&store, Record::Identity).await, Ok(Some(b"keys".to_vec())));
-    assert_eq!(get_bytes(&profile, RECORDS, "identity").await, record);
+    assert_ne!(get_bytes(&profile, RECORDS, "identity").await, record);
 }
 
 #[test]
@@ -72,11 +72,11 @@ async fn what_it_costs_to_try_is_raised_at_the_next_opening() {
         // Where that fails, all is as it was.
         let full = js("return () => { throw new DOMException('full', 'QuotaExceededError') }");
         let _full = Replaced::member(js("return IDBObjectStore.prototype").unchecked_into(), "put", &full);
-        let store = Store::unlock(&profile, dearer, ask).await.unwrap();
+        let store = Store::unlock(&profile, dearer, true, ask).await.unwrap();
         assert_eq!(loaded(&store, Record::Identity).await, Ok(Some(b"keys".to_vec())));
     }
     assert_eq!(get_bytes(&profile, KEYS, DATA_KEY).await, cheap);
-    drop(Store::unlock(&profile, dearer, ask).await.unwrap());
+    drop(Store::unlock(&profile, dearer, true, ask).await.unwrap());
     let dear = get_bytes(&profile, KEYS, DATA_KEY).await;
     assert_ne!(dear, cheap);
     // A cheaper wish changes nothing, and it opens as before.
@@ -114,5 +114,5 @@ async fn damage_is_told_from_a_wrong_passphrase() {
 }
 
 async fn unlock(profile: &str, passphrase: &str) -> Result<Store, StorageError> {
-    Store::unlock(profile, CHEAP, async || Some(Zeroizing::new(passphrase.to_owned()))).await
+    Store::unlock(profile, CHEAP, true, async || Some(Zeroizing::new(passphrase.to_owned()))).await
 }

@@ -38,10 +38,27 @@ async fn a_database_of_each_version_keeps_its_address_and_what_its_pages_hold() 
 }
 
 #[test]
+async fn a_change_of_passphrase_gives_them_another_data_key_too() {
+    for mut database in databases() {
+        let profile = build(&database, "stored-renewed").await;
+        let cheap = Cost { memory_kib: 8, passes: 1 };
+        let mut store = Store::unlock(&profile, cheap, true, async || passphrase(&database)).await.unwrap();
+        store.set_passphrase(Some("another"), cheap).await.unwrap();
+        drop(store);
+        database["passphrase"] = "another".into();
+        let before = all_of(connect(&profile).await).await;
+        check(&database, &profile).await;
+        let after = all_of(connect(&profile).await).await;
+        assert!(before.iter().all(|record| record.0 == KEYS || !after.contains(record)));
+        check(&database, &profile).await;
+    }
+}
+
+#[test]
 async fn a_build_of_version_1_says_that_the_database_is_newer() {
     let [_, newest] = databases();
     let profile = build(&newest, "for-the-old").await;
-    Store::unlock(&profile, Cost::default(), async || passphrase(&newest)).await.unwrap();
+    Store::unlock(&profile, Cost::default(), true, async || passphrase(&newest)).await.unwrap();
     let old =
         Rexie::builder(&database_name(&profile)).version(1).add_object_store(ObjectStore::new(KEYS)).build().await;
     assert_eq!(StorageError::from(old.err().unwrap()), StorageError::Newer);
@@ -76,7 +93,8 @@ async fn a_migration_that_is_cut_short_at_any_point_leaves_the_database_as_it_wa
 }
 
 async fn check(database: &Value, profile: &str) {
-    let store = Store::unlock(profile, Cost { memory_kib: 8, passes: 1 }, async || passphrase(database)).await.unwrap();
+    let store =
+        Store::unlock(profile, Cost { memory_kib: 8, passes: 1 }, true, async || passphrase(database)).await.unwrap();
     let identity = Identity::from_bytes(&loaded(&store, Record::Identity).await.unwrap().unwrap()).unwrap();
     let registration = Registration::from_bytes(&loaded(&store, Record::Registration).await.unwrap().unwrap()).unwrap();
     assert_eq!(identity.address(registration.gateway).unwrap().to_string(), text(database, "address"));

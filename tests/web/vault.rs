@@ -256,7 +256,7 @@ async fn a_store_that_is_taken_away_is_let_go_of_and_that_is_told_once() {
 
 /// Does `work` again and again, each time with another write that fails, by throwing or by undoing its transaction,
 /// until none is left to fail. After each the store is looked at.
-async fn cut_short(prepare: impl AsyncFn() -> String, work: impl AsyncFn(&str), check: impl AsyncFn(&str)) {
+pub async fn cut_short(prepare: impl AsyncFn() -> String, work: impl AsyncFn(&str), check: impl AsyncFn(&str)) {
     for undoes in [false, true] {
         let failed = Cell::new(true);
         let mut nth = 0;
@@ -332,7 +332,7 @@ async fn a_change_of_passphrase_cut_short_leaves_the_old_one_or_the_new() {
                 Err(error) => {
                     assert_eq!(error, StorageError::Locked);
                     let ask = async || Some(SECRET.to_owned().into());
-                    Store::unlock(profile, mixlet::backup::Cost { memory_kib: 8, passes: 1 }, ask).await.unwrap()
+                    Store::unlock(profile, mixlet::backup::Cost { memory_kib: 8, passes: 1 }, true, ask).await.unwrap()
                 }
             };
             assert_eq!(loaded(&store, Record::Identity).await, Ok(Some(b"keys".to_vec())));
@@ -415,7 +415,8 @@ async fn identity_of(profile: &str) -> Vec<u8> {
 }
 
 async fn errand(profile: &str, task: &str, more: &[(&str, JsValue)]) -> Result<JsValue, Refusal> {
-    let fields = [("profile", profile.into()), ("passphrase", false.into()), ("task", task.into())];
+    let (no, yes) = (JsValue::FALSE, JsValue::TRUE);
+    let fields = [("profile", profile.into()), ("passphrase", no), ("alone", yes), ("task", task.into())];
     Page::new().call("vault", &[&fields[..], more].concat()).await
 }
 
