@@ -8,10 +8,12 @@
 //! asks for another data key: it is drawn by whoever next opens the profile for itself alone, before anything is written.
 //! Who has the store open meanwhile seals under the old one, and is told when that is over.
 
+use alloc::string::String;
 use alloc::vec::Vec;
 
 use chacha20poly1305::aead::{Aead, KeyInit, Payload};
 use chacha20poly1305::{XChaCha20Poly1305, XNonce};
+use futures_util::future::LocalBoxFuture;
 use js_sys::{Array, Object, Promise, Reflect, Uint8Array};
 use rexie::{Transaction, TransactionMode};
 use wasm_bindgen::{JsCast, JsValue};
@@ -22,6 +24,9 @@ use zeroize::Zeroizing;
 use super::database::{Connection, KEYS, MAIL, RECORDS, StorageError, all_or_nothing, read};
 use super::store::{NONCE_LEN, associated_data, bytes, random, seal as seal_record, split, unseal};
 use crate::backup::{BackupError, Cost, SALT_LEN};
+
+/// Asks for a passphrase, once it is awaited. `None`: there is none.
+pub type Asking<'a> = LocalBoxFuture<'a, Option<Zeroizing<String>>>;
 
 /// What records are sealed under.
 pub type DataKey = Zeroizing<[u8; DATA_KEY_LEN]>;
@@ -140,12 +145,12 @@ impl Keys {
         self.wrapped.first() == Some(&WITH_PASSPHRASE)
     }
 
-    /// The data key. `ask` is called where a passphrase is needed; what it answered comes back with the cost that it has.
+    /// The data key. `ask` is awaited where a passphrase is needed; what it answered comes back with the cost that it has.
     pub async fn unwrap(
         &self,
         subtle: &SubtleCrypto,
-        ask: impl AsyncFnOnce() -> Option<Zeroizing<alloc::string::String>>,
-    ) -> Result<(DataKey, Option<(Zeroizing<alloc::string::String>, Cost)>), StorageError> {
+        ask: Asking<'_>,
+    ) -> Result<(DataKey, Option<(Zeroizing<String>, Cost)>), StorageError> {
         let version = if self.is_locked() { WITH_PASSPHRASE } else { WITHOUT };
         let (iv, ciphertext) = split::<IV_LEN>(&self.wrapped, version)?;
         let ciphertext = Uint8Array::from(ciphertext);
@@ -161,7 +166,7 @@ impl Keys {
         }
         let (head, sealed) = plain.split_at_checked(HEAD_LEN).ok_or(StorageError::Corrupt)?;
         let head = Head::read(head).ok_or(StorageError::Corrupt)?;
-        let passphrase = ask().await.ok_or(StorageError::Locked)?;
+        let passphrase = ask.await.ok_or(StorageError::Locked)?;
         let key = head.cost.key(&passphrase, &head.salt).map_err(|_| StorageError::Unsupported)?;
         let head_bytes = head.to_bytes();
         let aad = [&associated_data(KEYS, DATA_KEY, WITH_PASSPHRASE), head_bytes.as_slice()].concat();

@@ -9,20 +9,22 @@
 //! Nothing that cannot be read is ever replaced: the keys in it may be the only copy of somebody's address.
 
 use alloc::borrow::Cow;
+use alloc::boxed::Box;
 use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
 
 use chacha20poly1305::aead::{Aead, KeyInit, Payload};
 use chacha20poly1305::{XChaCha20Poly1305, XNonce};
+use futures_util::future::ready;
 use futures_util::join;
 use js_sys::Uint8Array;
 use rexie::{KeyRange, Transaction, TransactionMode};
 use wasm_bindgen::{JsCast, JsValue};
 use zeroize::Zeroizing;
 
+use super::data_key::{Asking, DataKey, Keys, subtle};
 pub use super::data_key::{DATA_KEY, GENERATION, RENEW, WITH_PASSPHRASE, WRAPPING_KEY};
-use super::data_key::{DataKey, Keys, subtle};
 use super::database::{Connection, all_or_nothing, read};
 pub use super::database::{DATABASE_VERSION, KEYS, MAIL, RECORDS, StorageError, database_name};
 use crate::backup::Cost;
@@ -69,19 +71,21 @@ impl Store {
         is_alone: bool,
         ask: impl AsyncFnOnce() -> Option<Zeroizing<String>>,
     ) -> Result<Self, StorageError> {
+        Self::unlock_with(profile, cost, is_alone, Box::pin(async { ask().await })).await
+    }
+
+    /// Compiled once for all who ask.
+    async fn unlock_with(profile: &str, cost: Cost, is_alone: bool, ask: Asking<'_>) -> Result<Self, StorageError> {
         let subtle = subtle()?;
         let connection = Connection::open(profile).await?;
-        let (mut keys, passphrase) = match Keys::load(&connection).await? {
-            Some(keys) => (keys, None),
-            None => {
-                let passphrase = ask().await;
-                let with = passphrase.as_ref().map(|passphrase| (passphrase.as_str(), cost));
-                let keys = Keys::make(&subtle, with).await?.keep(&connection).await?;
-                let (data_key, _) = keys.unwrap(&subtle, async || passphrase).await?;
-                return Ok(Self { connection, keys, data_key });
-            }
+        let Some(mut keys) = Keys::load(&connection).await? else {
+            let passphrase = ask.await;
+            let with = passphrase.as_ref().map(|passphrase| (passphrase.as_str(), cost));
+            let keys = Keys::make(&subtle, with).await?.keep(&connection).await?;
+            let (data_key, _) = keys.unwrap(&subtle, Box::pin(ready(passphrase))).await?;
+            return Ok(Self { connection, keys, data_key });
         };
-        let (mut data_key, needed) = keys.unwrap(&subtle, async || passphrase.or(ask().await)).await?;
+        let (mut data_key, needed) = keys.unwrap(&subtle, ask).await?;
         let is_cheap = needed.as_ref().is_some_and(|(_, was)| was.is_below(cost));
         let passphrase = needed.as_ref().map(|(passphrase, was)| (passphrase.as_str(), (*was).max(cost)));
         // What fails here is tried again at the next opening.
@@ -191,21 +195,15 @@ impl Store {
         if stores.is_empty() {
             return Ok(());
         }
-        self.change_all(&stores, changes, async |_| Ok(())).await
+        self.change_all(&stores, changes).await
     }
 
-    /// Makes changes, and does what else is to be done with them.
-    async fn change_all(
-        &self,
-        stores: &[&str],
-        changes: Vec<Change>,
-        more: impl AsyncFnOnce(&Transaction) -> Result<(), StorageError>,
-    ) -> Result<(), StorageError> {
+    /// All of it or nothing.
+    async fn change_all(&self, stores: &[&str], changes: Vec<Change>) -> Result<(), StorageError> {
         let transaction = self.connection.transaction(&[&[KEYS], stores].concat(), TransactionMode::ReadWrite)?;
         let work = async {
             self.keys.confirm(&transaction).await?;
-            apply(&transaction, changes).await?;
-            more(&transaction).await
+            apply(&transaction, changes).await
         }
         .await;
         all_or_nothing(transaction, work).await
@@ -218,19 +216,17 @@ impl Store {
     /// When the browser could not do it.
     pub async fn replace_identity(&self, kept: &Kept<'_>, keeps_mail: bool) -> Result<(), StorageError> {
         let exported = kept.exported.map(exported_record);
-        let changes = Vec::from([
+        let mut changes = Vec::from([
             self.change(RECORDS, &record_key(Record::Identity), Some(kept.identity))?,
             self.change(RECORDS, &record_key(Record::Registration), kept.registration)?,
             self.change(RECORDS, EXPORTED, exported.as_deref())?,
+            Change { store: RECORDS, key: pages()?.into(), sealed: None },
         ]);
-        self.change_all(&[RECORDS, MAIL], changes, async |transaction| {
-            transaction.store(RECORDS)?.delete(pages()?.into()).await?;
-            if !keeps_mail {
-                transaction.store(MAIL)?.clear().await?;
-            }
-            Ok(())
-        })
-        .await
+        if !keeps_mail {
+            let all = KeyRange::lower_bound(&JsValue::from_str(""), None).map_err(|_| StorageError::Blocked)?;
+            changes.push(Change { store: MAIL, key: all.into(), sealed: None });
+        }
+        self.change_all(&[RECORDS, MAIL], changes).await
     }
 
     /// Remembers that the identity was exported under this address.
@@ -239,7 +235,7 @@ impl Store {
     /// When the browser could not do it.
     pub async fn set_exported(&self, address: &Address) -> Result<(), StorageError> {
         let change = self.change(RECORDS, EXPORTED, Some(&exported_record(address)))?;
-        self.change_all(&[RECORDS], Vec::from([change]), async |_| Ok(())).await
+        self.change_all(&[RECORDS], Vec::from([change])).await
     }
 
     /// The address of the last export, as bytes. A note that cannot be read is none.
@@ -295,6 +291,7 @@ async fn sealed_pages(transaction: &Transaction, name: &'static str) -> Result<V
 /// A record to be written, or deleted.
 struct Change {
     store: &'static str,
+    /// Or, to be deleted, a range of them.
     key: JsValue,
     sealed: Option<Uint8Array>,
 }
