@@ -76,6 +76,8 @@ pub enum Command {
     },
     /// A message of a durable inbox is done.
     Done {
+        /// To answer to, when the store does not have it any more.
+        id: RequestId,
         /// Its number in the store.
         kept: u32,
     },
@@ -269,7 +271,6 @@ impl Command {
         let choose = || Ok(Self::Choose { gateway: optional(message, "gatewayId", gateway_id)? });
         match op {
             "choose" => Some(choose()),
-            "done" => Some(whole(message, "kept").map(|kept| Self::Done { kept })),
             "kept" => Some(message_id(message).map(|message| Self::Kept { message })),
             "listen" => Some(listen()),
             "online" => Some(Ok(Self::Online)),
@@ -291,6 +292,7 @@ impl Command {
             }
             "export" => Self::Export { id, passphrase: secret(message, "secret")? },
             "forget" => Self::Forget { id },
+            "done" => Self::Done { id, kept: whole(message, "kept")? },
             "gateways" => Self::Gateways { id },
             "open" => Self::Open { id, options: OpenOptions::from_js(&field(message, "options")?)? },
             "outbox" => Self::Outbox { id },
@@ -313,7 +315,6 @@ impl Command {
         match self {
             Self::Choose { .. }
             | Self::Kept { .. }
-            | Self::Done { .. }
             | Self::Listen { .. }
             | Self::Online
             | Self::Passphrase(_)
@@ -322,6 +323,7 @@ impl Command {
             | Self::Watch { .. } => None,
             Self::Cancel { id, .. }
             | Self::Close { id, .. }
+            | Self::Done { id, .. }
             | Self::Exchange { id, .. }
             | Self::Export { id, .. }
             | Self::Forget { id }
