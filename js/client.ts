@@ -404,7 +404,7 @@ export class MixClient extends EventTarget {
   /** The connection to the worker. Throws `MixError` `closed` or `not-connected`. */
   #connected(): Session {
     if (this.#state === 'closed') throw mixError('closed');
-    if (!this.#session) throw mixError('not-connected');
+    if (!this.#session) throw mixError('not-connected', this.#state === 'reconnecting' ? revivingAdvice : undefined);
     return this.#session;
   }
 

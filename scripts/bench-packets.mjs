@@ -3,22 +3,19 @@
 //
 //   node scripts/bench-packets.mjs [--json]       (--json: one line of JSON instead of the table)
 
-import { execFile } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { createServer } from 'node:http';
 import { extname, join } from 'node:path';
-import { promisify } from 'node:util';
 import { chromium } from 'playwright-core';
 import { Complaint, duration, entry, say, stopwatch, tail } from './lib/output.mjs';
-import { cache, folder, logs, root } from './lib/paths.mjs';
+import { cache, folder, logs } from './lib/paths.mjs';
 import { run, stopOnSignals } from './lib/processes.mjs';
+import { targetFolder } from './lib/target.mjs';
 import { find, toolEnv } from './lib/tools.mjs';
 import { WASM_OPT } from './lib/wasm-opt.mjs';
 
 /** How much faster than the published crate we promise to be, with keys used before and with new ones. */
 const RATIO_LEAST = 2;
-
-const execute = promisify(execFile);
 
 async function step(name, command, args) {
   const elapsed = stopwatch();
@@ -29,14 +26,8 @@ async function step(name, command, args) {
 
 async function build() {
   await step('cargo', 'cargo', ['build', '-p', 'mixlet-bench', '--release', '--target', 'wasm32-unknown-unknown']);
-  const metadata = await execute('cargo', ['metadata', '--no-deps', '--offline', '--format-version', '1'], {
-    env: toolEnv(),
-    cwd: root,
-    maxBuffer: 64 * 1024 * 1024,
-  });
-  const { target_directory: target } = JSON.parse(metadata.stdout);
   const out = folder(cache, 'bench');
-  const wasm = join(target, 'wasm32-unknown-unknown', 'release', 'mixlet_bench.wasm');
+  const wasm = join(await targetFolder(), 'wasm32-unknown-unknown', 'release', 'mixlet_bench.wasm');
   await step('wasm-bindgen', 'wasm-bindgen', ['--target', 'web', '--no-typescript', '--out-dir', out, wasm]);
   const bound = join(out, 'mixlet_bench_bg.wasm');
   await step('wasm-opt', 'wasm-opt', [...WASM_OPT, bound, '-o', bound]);

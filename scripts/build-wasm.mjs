@@ -10,14 +10,15 @@ import { join, relative } from 'node:path';
 import { problemsOf } from './check-wasm.mjs';
 import { Complaint, duration, entry, say, stopwatch, tail } from './lib/output.mjs';
 import { cache, folder, logs, root } from './lib/paths.mjs';
-import { run, stopOnSignals } from './lib/processes.mjs';
+import { run, stopAll, stopOnSignals } from './lib/processes.mjs';
+import { targetFolder } from './lib/target.mjs';
 import { toolEnv } from './lib/tools.mjs';
 import { WASM_OPT } from './lib/wasm-opt.mjs';
 
-async function step(name, command, args) {
+async function step(name, command, args, env = {}) {
   const elapsed = stopwatch();
   const log = join(folder(logs), `build-${name.replace(' ', '-')}.log`);
-  const result = await run(command, args, { env: toolEnv(), log });
+  const result = await run(command, args, { env: toolEnv(env), log });
   if (result.code !== 0) throw new Complaint(`${name} failed:\n${tail(result.output)}`);
   say(`  ${name}: ${duration(elapsed())}`);
 }
@@ -53,17 +54,19 @@ const CRATES = [
   { name: 'testing', crate: join(root, 'testing'), out: join(root, 'pkg', 'testing'), devFeatures: [] },
 ];
 
+/**
+ * Cargo keeps one build of a library that is also a wasm of its own, and the other crate wants it with other features: in
+ * one folder each build would undo the other one's. Apart they run beside each other, as most of the time one core links.
+ */
+const targetOf = async (name) => join(await targetFolder(), ...(name === 'mixlet' ? [] : [name]));
+
 async function buildCrate({ name, crate, out, devFeatures }, dev) {
   // no-install and no-opt: wasm-pack would otherwise download programs.
   const args = ['build', crate, '--target', 'web', '--no-pack', '--no-opt', '--no-gitignore', '--mode', 'no-install'];
-  await step(`wasm-pack ${name}`, 'wasm-pack', [
-    ...args,
-    '--out-dir',
-    out,
-    '--out-name',
-    name,
-    ...(dev ? ['--dev', '--', ...devFeatures] : ['--release', '--', ...shortPaths()]),
-  ]);
+  const profile = dev ? ['--dev', '--', ...devFeatures] : ['--release', '--', ...shortPaths()];
+  await step(`wasm-pack ${name}`, 'wasm-pack', [...args, '--out-dir', out, '--out-name', name, ...profile], {
+    CARGO_TARGET_DIR: await targetOf(name),
+  });
   const file = join(out, `${name}_bg.wasm`);
   if (!dev) await optimise(name, file);
   say(`  ${relative(root, file)}: ${readFileSync(file).length} bytes`);
@@ -72,5 +75,9 @@ async function buildCrate({ name, crate, out, devFeatures }, dev) {
 await entry(async () => {
   stopOnSignals();
   const dev = process.argv.includes('--dev');
-  for (const crate of CRATES) await buildCrate(crate, dev);
+  try {
+    await Promise.all(CRATES.map((crate) => buildCrate(crate, dev)));
+  } finally {
+    await stopAll();
+  }
 });

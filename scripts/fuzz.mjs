@@ -30,6 +30,7 @@ const LONGEST = {
   directory: 24_000,
   document: 16_000,
   packet: 8_600,
+  plans: 6_000,
   server_text: 8_192,
   surb: 1_500,
 };

@@ -1,4 +1,5 @@
-// `npm test`: installs what is missing, runs every stage, and ends with one line of totals.
+// `npm test`: installs what is missing, runs every stage, and ends with one line of totals. What only builds and checks
+// runs beside the tests of the core, so stages are told of in the order in which they end.
 //
 //   npm test                              everything
 //   npm test -- --only rust,wasm          some groups: scripts, rust, wasm, js, e2e, nym, differential, starters
@@ -7,7 +8,7 @@
 import { ensure } from './lib/install.mjs';
 import { bold, Complaint, dim, duration, entry, green, red, say, stopwatch, tail } from './lib/output.mjs';
 import { stopAll, stopOnSignals } from './lib/processes.mjs';
-import { logOf, stages } from './lib/stages.mjs';
+import { BESIDE, logOf, stages } from './lib/stages.mjs';
 import { toolSets } from './lib/tools.mjs';
 
 /** What a group needs installed; a whole run needs all of it. */
@@ -42,7 +43,7 @@ async function runAll(chosen) {
   const totals = { passed: 0, failed: 0 };
   const broken = [];
   const width = Math.max(...chosen.map((stage) => stage.name.length));
-  for (const stage of chosen) {
+  const runOne = async (stage) => {
     const took = stopwatch();
     const result = await outcome(stage);
     totals.passed += result.passed;
@@ -57,7 +58,14 @@ async function runAll(chosen) {
       if (result.output) say(tail(result.output, 150));
       say(dim(`        the whole output: ${logOf(stage.name)}`));
     }
-  }
+  };
+  const inOrder = async (some) => {
+    for (const stage of some) await runOne(stage);
+  };
+  const beside = chosen.filter((stage) => !stage.aside && BESIDE.includes(stage.group));
+  const after = chosen.filter((stage) => !stage.aside && !BESIDE.includes(stage.group));
+  await Promise.all([inOrder(beside), inOrder(chosen.filter((stage) => stage.aside))]);
+  await inOrder(after);
 
   say();
   if (broken.length > 0) say(red(`failed: ${broken.join('; ')}`));

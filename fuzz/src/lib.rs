@@ -23,6 +23,7 @@ mod exchange;
 mod gateway;
 mod inside;
 mod message;
+mod plans;
 pub mod seeds;
 mod sphinx;
 mod stored;
@@ -36,7 +37,7 @@ use mixlet::engine::Sphinx;
 pub type Target = fn(&[u8]);
 
 /// All targets by name.
-pub const TARGETS: [(&str, Target); 24] = [
+pub const TARGETS: [(&str, Target); 25] = [
     ("address", message::address),
     ("client_text", gateway::client_text),
     ("content", message::content),
@@ -54,6 +55,7 @@ pub const TARGETS: [(&str, Target); 24] = [
     ("json", inside::json),
     ("packet", sphinx::packet),
     ("peel", sphinx::peel),
+    ("plans", plans::plans),
     ("reassembly", message::reassembly),
     ("records", stored::records),
     ("schedule", topology::schedule),

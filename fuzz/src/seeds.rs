@@ -4,9 +4,9 @@
 
 use std::path::PathBuf;
 
-use mixlet::engine::{Recipient, Sphinx};
-use mixlet::exchange::InboxEntry;
+use mixlet::engine::{Priority, Recipient, Replies, Sphinx};
 use mixlet::exchange::envelope::{Envelope, Id, Kind, pack_item, simple};
+use mixlet::exchange::{InboxEntry, OutboxEntry, Receipt};
 use mixlet::gateway::{IdentityKeypair, SharedKey};
 use mixlet::identity::{Identity, Registration};
 use mixlet::message::{Content, Repliable, Reply, SenderTag, SurbList};
@@ -19,6 +19,7 @@ use crate::laws::input::LONG;
 use crate::laws::network::Network;
 use crate::laws::peer::Peer;
 use crate::laws::world::{CARRY, LIVE, MESSAGE, REPLY, RUN, SEND};
+use crate::plans::{FROM_PAGE, LONG_BODY, TO_TAG, UNPACED};
 
 /// One input.
 pub struct Seed {
@@ -48,7 +49,7 @@ pub fn folder() -> PathBuf {
 ///
 /// When the recorded bytes are not where they should be.
 pub fn all() -> Vec<Seed> {
-    let groups: [(&'static str, Vec<Vec<u8>>); 24] = [
+    let groups: [(&'static str, Vec<Vec<u8>>); 25] = [
         ("address", addresses()),
         ("client_text", texts("requests", "lenient_requests", "client")),
         ("content", contents()),
@@ -69,6 +70,7 @@ pub fn all() -> Vec<Seed> {
         ("json", jsons()),
         ("packet", packets()),
         ("peel", peels()),
+        ("plans", plans()),
         ("reassembly", reassemblies()),
         ("records", records()),
         ("schedule", schedules()),
@@ -259,7 +261,63 @@ fn records() -> Vec<Vec<u8>> {
     let from = Some(Recipient::Tag(SenderTag([5; 16])));
     let entry = InboxEntry { id: Id([7; 16]), enveloped: true, at: 1_780_000_000, from, body: b"hello".to_vec() };
     seeds.push(entry.to_bytes().to_vec());
+    seeds.push(outbox(Recipient::Tag(SenderTag([5; 16])), false, b"hello".to_vec()));
+    seeds.push(outbox(Recipient::Address(Peer::<Sphinx>::new().address), true, plan(&[7], &Content::plain(b"hello"))));
+    seeds.push(acked(&[3]));
     seeds
+}
+
+/// A message of the outbox, as it is stored.
+fn outbox(to: Recipient, is_cut: bool, content: Vec<u8>) -> Vec<u8> {
+    let entry = OutboxEntry {
+        id: Id([8; 16]),
+        envelope: Id([9; 16]),
+        created: 1_779_000_000,
+        expires: 0,
+        replies: Replies::Exactly(2),
+        priority: Priority::Normal,
+        receipt: Receipt::Auto,
+        to,
+        len: 5,
+        is_cut,
+        content,
+    };
+    entry.to_bytes().to_vec()
+}
+
+/// What a message was cut into, as the engine writes it.
+fn plan(sets: &[u32], message: &[u8]) -> Vec<u8> {
+    let sets: Vec<_> = sets.iter().flat_map(|set| set.to_be_bytes()).collect();
+    [&[1, 0, (sets.len() / 4) as u8][..], &sets, message].concat()
+}
+
+/// What was acknowledged of one, as it is stored.
+fn acked(bits: &[u8]) -> Vec<u8> {
+    [&[1][..], &1_779_000_000_u64.to_be_bytes(), bits].concat()
+}
+
+/// Messages that an earlier client has begun: from the page and from the store, some of them acknowledged, some in part.
+fn plans() -> Vec<Vec<u8>> {
+    let piece = |bytes: &[u8]| [&[bytes.len() as u8][..], bytes].concat();
+    let with = |how: u8, fates: u8, acked: &[u8], rest: &[u8]| [&[how, fates][..], &piece(acked), rest].concat();
+    let peer = || Recipient::Address(Peer::<Sphinx>::new().address);
+    let tag = || Recipient::Tag(SenderTag([5; 16]));
+    let three = Content::plain(&noise(4_000, 4));
+    let envelope = Envelope { kind: Kind::Message, flags: 1, id: Id([3; 16]), service: "", body: b"hello" };
+    let receipted = Content::plain(&envelope.to_bytes());
+    let reply = Content::Reply(Reply::Data(b"hello".to_vec())).to_bytes().expect("short");
+    vec![
+        with(FROM_PAGE, 0, &[], &plan(&[7], &Content::plain(b"hello"))),
+        with(FROM_PAGE | UNPACED, 5, &[2], &plan(&[9], &three)),
+        with(FROM_PAGE | TO_TAG, 1, &[], &plan(&[7], &reply)),
+        with(FROM_PAGE | LONG_BODY | 0x60, 3, &[255, 255], &plan(&[7, 3], &three)),
+        with(FROM_PAGE, 0, &[1], &plan(&[7], &receipted)),
+        with(0, 2, &[], &outbox(peer(), false, b"hello".to_vec())),
+        with(0, 9, &[], &outbox(tag(), false, b"hello".to_vec())),
+        with(UNPACED, 0, &acked(&[5]), &outbox(peer(), true, plan(&[7], &three))),
+        with(0, 6, &acked(&[]), &outbox(tag(), true, plan(&[7], &reply))),
+        with(0, 0, &acked(&[255]), &outbox(peer(), true, plan(&[7], &receipted))),
+    ]
 }
 
 // ── steps ────────────────────────────────────────────────────────────────────────────────────────────────────────────

@@ -5,7 +5,7 @@ use mixlet::engine::pages::{
     Entry, Given, Held, Piece, Seen, read_finished, read_page, write_finished_page, write_page,
 };
 use mixlet::engine::{Config, Record, Shelf};
-use mixlet::exchange::{Client, InboxEntry};
+use mixlet::exchange::{Client, InboxEntry, OutboxEntry};
 use mixlet::identity::{Identity, Registration};
 use mixlet::limits;
 use mixlet::time::{Duration, Instant};
@@ -44,6 +44,9 @@ fn pages(data: &[u8]) {
         assert_eq!(write_finished_page(&key, &sets), data);
     }
     if let Some(entry) = InboxEntry::from_bytes(data) {
+        assert_eq!(*entry.to_bytes(), data);
+    }
+    if let Some(entry) = OutboxEntry::from_bytes(data) {
         assert_eq!(*entry.to_bytes(), data);
     }
     let mut config = Config::with_topology(String::new(), Duration::from_secs(1_780_000_000));

@@ -1,14 +1,11 @@
 // Starts the devnet: builds the binary and runs it by itself, so that a signal to it is not lost in cargo.
 
-import { execFile } from 'node:child_process';
 import { join } from 'node:path';
-import { promisify } from 'node:util';
 import { Complaint, tail } from './output.mjs';
-import { folder, logs, root } from './paths.mjs';
+import { folder, logs } from './paths.mjs';
 import { end, run, start } from './processes.mjs';
+import { targetFolder } from './target.mjs';
 import { toolEnv } from './tools.mjs';
-
-const execute = promisify(execFile);
 
 /** How long a started devnet may take until it says that it is ready. */
 const READY_MS = 30_000;
@@ -22,7 +19,7 @@ export async function buildDevnet({ release = false } = {}) {
   return devnetBinary({ release });
 }
 
-/** Where cargo puts the devnet's binary; the folder can be moved by the user's settings. */
+/** Where cargo puts the devnet's binary. */
 export function devnetBinary({ release = false } = {}) {
   return binary('mixlet-devnet', release);
 }
@@ -33,12 +30,7 @@ export function worldsBinary() {
 }
 
 async function binary(name, release) {
-  const metadata = await execute('cargo', ['metadata', '--no-deps', '--offline', '--format-version', '1'], {
-    env: toolEnv(),
-    cwd: root,
-    maxBuffer: 64 * 1024 * 1024,
-  });
-  return join(JSON.parse(metadata.stdout).target_directory, release ? 'release' : 'debug', name);
+  return join(await targetFolder(), release ? 'release' : 'debug', name);
 }
 
 /**

@@ -17,13 +17,17 @@ const WITHOUT_ORACLE = ['--workspace', '--exclude', 'mixlet-bench'];
 const WASM = ['-p', 'mixlet', '-p', 'mixlet-testing', '--target', 'wasm32-unknown-unknown'];
 const DENY = ['--', '-D', 'warnings'];
 
-/** A command that is right when it ends with code 0; it counts as one. With `show` its output is shown in any case. */
-function check(group, name, command, args, { env = {}, show = false } = {}) {
+/**
+ * A command that is right when it ends with code 0; it counts as one. With `show` its output is shown in any case. For
+ * `aside` see `stages`.
+ */
+function check(group, name, command, args, { env = {}, show = false, aside = false } = {}) {
   return {
     group,
     name,
+    aside,
     run: async () => {
-      const result = await logged(name, command, args, env, 15 * MINUTE);
+      const result = await logged(name, ...patient(aside, command, args), env, (aside ? 30 : 15) * MINUTE);
       return result.code === 0
         ? { passed: 1, failed: 0, problems: [], notes: show ? result.output.trimEnd().split('\n') : [] }
         : { passed: 0, failed: 1, problems: [`ended with code ${result.code}`], output: result.output };
@@ -32,12 +36,13 @@ function check(group, name, command, args, { env = {}, show = false } = {}) {
 }
 
 /** A command that runs tests and prints how many. */
-function tests(group, name, command, args, { env = {}, results = anyResults, minutes = 15 } = {}) {
+function tests(group, name, command, args, { env = {}, results = anyResults, minutes = 15, aside = false } = {}) {
   return {
     group,
     name,
+    aside,
     run: async () => {
-      const { code, output } = await logged(name, command, args, env, minutes * MINUTE);
+      const { code, output } = await logged(name, ...patient(aside, command, args), env, minutes * MINUTE);
       return { ...verdict(code, results(output)), output };
     },
   };
@@ -45,6 +50,14 @@ function tests(group, name, command, args, { env = {}, results = anyResults, min
 
 const script = (group, name, npmScript, options) => tests(group, name, 'npm', ['run', '--silent', npmScript], options);
 
+/** What runs aside takes the processor when nobody else wants it. */
+const patient = (aside, command, args) => (aside ? ['nice', ['-n', '15', command, ...args]] : [command, args]);
+
+/**
+ * Those with `aside` run one after the other beside the groups of `BESIDE`, which need nothing that they build: links, which
+ * occupy one core, and tests of virtual time, of which the last is alone. All others need what they build, or look at the
+ * clock, and wait for them.
+ */
 export const stages = [
   tests('scripts', 'scripts', process.execPath, ['--test', '--test-reporter=tap', 'tests/scripts/']),
 
@@ -62,16 +75,16 @@ export const stages = [
   browserTests('chrome', () => ['--chromedriver', find('chromedriver')]),
   browserTests('firefox', () => ['--geckodriver', find('geckodriver')]),
 
-  check('js', 'build', 'npm', ['run', '--silent', 'build']),
+  check('js', 'build', 'npm', ['run', '--silent', 'build'], { aside: true }),
   check(
     'js',
     'imports of the wasm',
     process.execPath,
     ['scripts/check-wasm.mjs', 'dist/mixlet.wasm', 'dist/testing.wasm'],
-    { show: true },
+    { show: true, aside: true },
   ),
-  check('js', 'sizes', process.execPath, ['scripts/size.mjs'], { show: true }),
-  check('js', 'types, lint, format', 'npm', ['run', '--silent', 'check']),
+  check('js', 'sizes', process.execPath, ['scripts/size.mjs'], { show: true, aside: true }),
+  check('js', 'types, lint, format', 'npm', ['run', '--silent', 'check'], { aside: true }),
   script('js', 'tests, TypeScript', 'test:js'),
   script('js', 'package', 'test:package'),
 
@@ -86,10 +99,13 @@ export const stages = [
   script('nym', 'published Nym client', 'test:nym'),
   tests('differential', 'differential', 'cargo', ['test', '--manifest-path', 'tests/differential/Cargo.toml'], {
     results: cargoResults,
-    minutes: 20,
+    minutes: 40,
+    aside: true,
   }),
   script('starters', 'starter apps', 'test:starters'),
 ];
+
+export const BESIDE = ['scripts', 'rust', 'wasm'];
 
 /** The Rust tests in a real browser, with a devnet of their own. */
 function browserTests(browser, driver) {
@@ -97,6 +113,7 @@ function browserTests(browser, driver) {
   return {
     group: 'wasm',
     name,
+    aside: false,
     run: async () => {
       const network = await testNetwork(browser);
       try {

@@ -14,11 +14,13 @@
 //!    the user has something to say.
 //! 8. Frames and closures of a link that was closed change nothing.
 
+mod backlogs;
 mod bandwidth;
 mod bounds;
 mod config;
 mod conversations;
 mod directory;
+mod flights;
 mod forge;
 mod format;
 mod inbound;
@@ -248,7 +250,7 @@ impl<P: PacketFormat> Engine<P> {
         now: Instant,
     ) -> Result<(), SendError> {
         let now = self.advance(now);
-        if self.closing.is_some() || self.state == State::Closed {
+        if self.is_closing() {
             return Err(SendError::Closed);
         }
         if body.len() > limits::MESSAGE_LEN_MAX {
@@ -278,17 +280,9 @@ impl<P: PacketFormat> Engine<P> {
                 (Target::Tag(*tag), Kind::Reply, 0, Wants::Exactly)
             }
         };
-        let len = body.len() + wanted * SURB_COST;
-        if !self.outbound.has_room(len) {
-            self.wants_room = true;
-            return Err(SendError::QueueFull);
-        }
-        let deadline = self.deadline(options, len, now);
-        if let Target::Tag(tag) = &target {
-            self.replies.answer(*tag);
-        }
-        let stage = Stage::Body { body: body.to_vec(), wanted, surbs: alloc::vec::Vec::new(), wants };
-        self.outbound.insert(NewMessage::users(id, target, kind, stage, options, deadline));
+        self.check_room(body.len() + wanted * SURB_COST)?;
+        let stage = Stage::Body { body: body.to_vec(), wanted, surbs: Vec::new(), wants };
+        self.accept(id, (target, kind), stage, options, now);
         Ok(())
     }
 
@@ -306,7 +300,7 @@ impl<P: PacketFormat> Engine<P> {
         now: Instant,
     ) -> Result<(), SendError> {
         let now = self.advance(now);
-        if self.closing.is_some() || self.state == State::Closed {
+        if self.is_closing() {
             return Err(SendError::Closed);
         }
         let (fragments, acked) = plan.into_parts();
@@ -322,16 +316,8 @@ impl<P: PacketFormat> Engine<P> {
                 (Target::Tag(*tag), Kind::Reply)
             }
         };
-        if !self.outbound.has_room(len) {
-            self.wants_room = true;
-            return Err(SendError::QueueFull);
-        }
-        let deadline = self.deadline(options, len, now);
-        if let Target::Tag(tag) = &target {
-            self.replies.answer(*tag);
-        }
-        let stage = Stage::Split(fragments);
-        let key = self.outbound.insert(NewMessage::users(id, target, kind, stage, options, deadline));
+        self.check_room(len)?;
+        let key = self.accept(id, (target, kind), Stage::Split(fragments), options, now);
         if self.outbound.resumed(key, &acked, now) {
             self.delivered(key, Duration::ZERO);
         }
@@ -601,6 +587,31 @@ impl<P: PacketFormat> Engine<P> {
         for key in self.outbound.begin_anew(pause) {
             self.give_up(key, Code::Timeout, Phase::Network);
         }
+    }
+
+    /// Whether a message of this length can be taken; if not, the caller is told when there is room.
+    fn check_room(&mut self, len: usize) -> Result<(), SendError> {
+        if self.outbound.has_room(len) {
+            return Ok(());
+        }
+        self.wants_room = true;
+        Err(SendError::QueueFull)
+    }
+
+    /// Takes a message of the user's for which there is room.
+    fn accept(
+        &mut self,
+        id: MessageId,
+        (target, kind): (Target, Kind),
+        stage: Stage,
+        options: &SendOptions,
+        now: Instant,
+    ) -> MessageKey {
+        let deadline = self.deadline(options, stage.len(), now);
+        if let Target::Tag(tag) = &target {
+            self.replies.answer(*tag);
+        }
+        self.outbound.insert(NewMessage::users(id, target, kind, stage, options, deadline))
     }
 
     /// Whether a reply of this length can be taken for this peer.

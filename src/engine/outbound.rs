@@ -8,10 +8,11 @@ use alloc::vec::Vec;
 
 use rand_core::CryptoRng;
 
+use super::backlogs::{Backlogs, Load};
+use super::flights::{Flight, Flights};
 use super::output::{MessageId, Priority};
 use super::unfinished::{
-    Deadline, FRAGMENT_COST, FragmentKey, FragmentState, Message, MessageKey, NewMessage, Parked, Progress, SURB_COST,
-    Stage,
+    Deadline, FRAGMENT_COST, FragmentKey, FragmentState, Message, MessageKey, NewMessage, Parked, Progress, Stage,
 };
 use crate::limits;
 use crate::message::{FragmentId, Fragments, SET_FRAGMENTS_MAX, SenderTag, SetId};
@@ -32,10 +33,8 @@ pub(super) struct Outbound {
     under_way: [usize; CLASS_COUNT],
     /// Fragments that go again. Those acknowledged in the meantime are skipped when met.
     again: VecDeque<FragmentKey>,
-    /// What is meant for peers who are answered over their SURBs.
-    backlogs: Table<SenderTag, Backlog>,
-    in_flight: Table<FragmentId, InFlight>,
-    ack_deadlines: TableSet<(Instant, FragmentId)>,
+    backlogs: Backlogs,
+    flights: Flights,
     /// Deadlines of messages.
     deadlines: TableSet<(Instant, MessageKey)>,
     bytes: usize,
@@ -43,33 +42,6 @@ pub(super) struct Outbound {
     unsent: usize,
     next_key: u64,
     turn: u32,
-}
-
-/// The replies to one peer that are not finished; requests for SURBs do not count.
-#[derive(Default)]
-struct Backlog {
-    count: usize,
-    bytes: usize,
-    load: Load,
-    /// Messages that wait for SURBs, the oldest first.
-    parked: TableSet<MessageKey>,
-    /// There was no SURB for the last fragment: the others need not try.
-    dry: bool,
-}
-
-/// Fragments for one peer.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Load {
-    /// Never sent, or to be sent again.
-    pub(super) waiting: usize,
-    pub(super) in_flight: usize,
-}
-
-struct InFlight {
-    key: FragmentKey,
-    sent_at: Instant,
-    chosen: Duration,
-    deadline: Instant,
 }
 
 /// What an ack brought.
@@ -98,10 +70,7 @@ impl Outbound {
         let NewMessage { id, to, kind, stage, reliable, planned, priority, deadline } = new;
         let key = MessageKey(self.next_key);
         self.next_key += 1;
-        let len = match &stage {
-            Stage::Body { body, wanted, .. } => body.len() + wanted * SURB_COST,
-            Stage::Split(fragments) => fragments.message().len(),
-        };
+        let len = stage.len();
         let (stage, cut) = match stage {
             Stage::Split(fragments) => (Stage::empty(), Some(fragments)),
             body => (body, None),
@@ -141,14 +110,8 @@ impl Outbound {
             retransmissions: 0,
             last_left: Instant::ZERO,
         };
-        let unsent = message.unsent();
-        self.unsent += unsent;
-        if let Some(tag) = message.reply_to() {
-            let backlog = self.backlogs.get_or_insert_with(tag, Backlog::default);
-            backlog.count += 1;
-            backlog.bytes += len;
-            backlog.load.waiting += unsent;
-        }
+        self.unsent += message.unsent();
+        self.backlogs.add(&message);
         self.messages.insert(key, message);
         if is_long(class) { &mut self.line[class] } else { &mut self.queues[class] }.push_back(key);
         if let Some(fragments) = cut {
@@ -173,7 +136,7 @@ impl Outbound {
         }
         let acked = before - message.unsent();
         self.unsent -= acked;
-        if let Some(load) = load_of(&mut self.backlogs, message) {
+        if let Some(load) = self.backlogs.load_mut(message) {
             load.waiting -= acked;
         }
         message.acked == message.fragments.len()
@@ -217,9 +180,7 @@ impl Outbound {
 
     /// Whether one more reply of this length may wait for this peer's SURBs or slots.
     pub(super) fn has_room_for(&self, tag: &SenderTag, len: usize) -> bool {
-        self.backlogs.get(tag).is_none_or(|backlog| {
-            backlog.count < limits::REPLIES_WAITING_COUNT_MAX && backlog.bytes + len <= limits::REPLIES_WAITING_LEN_MAX
-        })
+        self.backlogs.has_room_for(tag, len)
     }
 
     pub(super) fn key_of(&self, id: MessageId) -> Option<MessageKey> {
@@ -248,7 +209,7 @@ impl Outbound {
     }
 
     pub(super) fn in_flight(&self) -> usize {
-        self.in_flight.len()
+        self.flights.len()
     }
 
     pub(super) fn count(&self) -> usize {
@@ -279,7 +240,7 @@ impl Outbound {
         message.stage = Stage::Split(fragments);
         let unsent = message.unsent();
         self.unsent = self.unsent + unsent - estimated;
-        if let Some(load) = load_of(&mut self.backlogs, message) {
+        if let Some(load) = self.backlogs.load_mut(message) {
             load.waiting = load.waiting + unsent - estimated;
         }
     }
@@ -300,18 +261,18 @@ impl Outbound {
     }
 
     fn choose(&mut self, window: usize) -> Option<Next> {
-        if self.in_flight.len() >= window {
+        if self.flights.len() >= window {
             return None;
         }
         let urgent_first = self.turn.is_multiple_of(2);
         // What goes again was in flight and will be: nothing new until there is room for both.
-        let full = self.in_flight.len() + self.again.len() >= window;
+        let full = self.flights.len() + self.again.len() >= window;
         if (urgent_first || full)
             && let Some(next) = self.next_again()
         {
             return Some(next);
         }
-        if self.in_flight.len() + self.again.len() >= window {
+        if self.flights.len() + self.again.len() >= window {
             return None;
         }
         if urgent_first && let Some(next) = self.next_of(CLASS_CONTROL) {
@@ -336,7 +297,7 @@ impl Outbound {
                 continue;
             }
             state.waiting = false;
-            if let Some(load) = load_of(&mut self.backlogs, message) {
+            if let Some(load) = self.backlogs.load_mut(message) {
                 load.waiting -= 1;
             }
             return Some(Next::Fragment(key));
@@ -379,12 +340,9 @@ impl Outbound {
                 message.leave_way(&mut self.under_way);
                 continue;
             }
-            if let Some(tag) = message.reply_to()
-                && let Some(backlog) = self.backlogs.get_mut(&tag).filter(|backlog| backlog.dry)
-            {
+            if self.backlogs.waits(key, message) {
                 message.parked = Some(Parked::NoSurbs);
                 message.leave_way(&mut self.under_way);
-                backlog.parked.insert(key);
                 continue;
             }
             if matches!(message.stage, Stage::Body { .. }) {
@@ -402,7 +360,7 @@ impl Outbound {
             message.cursor += 1;
             message.skip_acked();
             self.unsent -= 1;
-            if let Some(load) = load_of(&mut self.backlogs, message) {
+            if let Some(load) = self.backlogs.load_mut(message) {
                 load.waiting -= 1;
             }
             if message.cursor < message.fragments.len() {
@@ -441,7 +399,7 @@ impl Outbound {
             && !state.waiting
         {
             state.waiting = true;
-            if let Some(load) = load_of(&mut self.backlogs, message) {
+            if let Some(load) = self.backlogs.load_mut(message) {
                 load.waiting += 1;
             }
             self.again.push_front(key);
@@ -453,11 +411,8 @@ impl Outbound {
         let Some(message) = self.messages.get_mut(&key) else { return };
         message.parked = Some(why);
         message.leave_way(&mut self.under_way);
-        if why == Parked::NoSurbs
-            && let Some(backlog) = message.reply_to().and_then(|tag| self.backlogs.get_mut(&tag))
-        {
-            backlog.parked.insert(key);
-            backlog.dry = true;
+        if why == Parked::NoSurbs {
+            self.backlogs.ran_dry(key, message);
         }
     }
 
@@ -475,9 +430,10 @@ impl Outbound {
     /// The gateway threw the fragment's packet away: it goes again at once.
     pub(super) fn refused(&mut self, key: FragmentKey) {
         let Some((id, message)) = self.id_of(key).zip(self.messages.get(&key.message)) else { return };
-        let Some(flight) = self.in_flight.remove(&id) else { return };
-        self.ack_deadlines.remove(&(flight.deadline, id));
-        if let Some(load) = load_of(&mut self.backlogs, message) {
+        if self.flights.remove(id).is_none() {
+            return;
+        }
+        if let Some(load) = self.backlogs.load_mut(message) {
             load.in_flight -= 1;
         }
         self.put_back(key);
@@ -516,13 +472,10 @@ impl Outbound {
             message.retransmissions += 1;
         }
         if !state.acked {
-            let deadline = now + wait;
-            if let Some(old) = self.in_flight.insert(id, InFlight { key, sent_at: now, chosen, deadline }) {
-                self.ack_deadlines.remove(&(old.deadline, id));
-            } else if let Some(load) = load_of(&mut self.backlogs, message) {
+            let is_new = self.flights.insert(id, Flight { key, sent_at: now, chosen, deadline: now + wait });
+            if is_new && let Some(load) = self.backlogs.load_mut(message) {
                 load.in_flight += 1;
             }
-            self.ack_deadlines.insert((deadline, id));
         }
         Some((message.progress(), first))
     }
@@ -547,11 +500,8 @@ impl Outbound {
         }
         message.acked += 1;
         self.unsent -= usize::from(never_taken);
-        let in_flight = self.in_flight.remove(&id);
-        if let Some(in_flight) = &in_flight {
-            self.ack_deadlines.remove(&(in_flight.deadline, id));
-        }
-        if let Some(load) = load_of(&mut self.backlogs, message) {
+        let in_flight = self.flights.remove(id);
+        if let Some(load) = self.backlogs.load_mut(message) {
             load.waiting -= usize::from(waited) + usize::from(never_taken);
             load.in_flight -= usize::from(in_flight.is_some());
         }
@@ -565,23 +515,18 @@ impl Outbound {
 
     /// The earliest time at which an ack is missed.
     pub(super) fn next_ack_deadline(&self) -> Option<Instant> {
-        self.ack_deadlines.first().map(|(at, _)| *at)
+        self.flights.next_deadline()
     }
 
     /// Takes one fragment whose ack did not come in time.
     pub(super) fn take_missed(&mut self, now: Instant) -> Option<Missed> {
-        let (at, id) = *self.ack_deadlines.first()?;
-        if at > now {
-            return None;
-        }
-        self.ack_deadlines.pop_first();
-        let flight = self.in_flight.remove(&id)?;
+        let flight = self.flights.take_missed(now)?;
         let Some(message) = self.messages.get_mut(&flight.key.message) else { return Some(Missed::Again) };
         let reliable = message.reliable;
         let Some(state) = message.fragments.get_mut(flight.key.index) else { return Some(Missed::Again) };
         let last = !reliable || u32::from(state.attempts) >= limits::ATTEMPTS_MAX;
         state.waiting = !last;
-        if let Some(load) = load_of(&mut self.backlogs, message) {
+        if let Some(load) = self.backlogs.load_mut(message) {
             load.in_flight -= 1;
             load.waiting += usize::from(!last);
         }
@@ -604,12 +549,7 @@ impl Outbound {
 
     /// The link was down, or the machine asleep, for this long: everything that waits for acks gets that time back.
     pub(super) fn shift(&mut self, by: Duration) {
-        self.ack_deadlines.clear();
-        for (id, flight) in self.in_flight.iter_mut() {
-            flight.deadline += by;
-            flight.sent_at += by;
-            self.ack_deadlines.insert((flight.deadline, *id));
-        }
+        self.flights.shift(by);
         self.move_deadlines(by, |_| true);
     }
 
@@ -647,18 +587,14 @@ impl Outbound {
             }
             let (waiting, unsent) = (message.waiting(), message.unsent());
             let Stage::Split(fragments) = &message.stage else { continue };
-            let mut in_flight = 0;
-            for flight in fragments.ids().filter_map(|id| Some((id, self.in_flight.remove(&id)?))) {
-                self.ack_deadlines.remove(&(flight.1.deadline, flight.0));
-                in_flight += 1;
-            }
+            let in_flight = self.flights.remove_all(fragments.ids());
             (message.cursor, message.acked, message.resumed) = (0, 0, false);
             message.shelved.clear();
             for state in &mut message.fragments {
                 *state = FragmentState { left: state.left, ..FragmentState::default() };
             }
             self.unsent = self.unsent + message.unsent() - unsent;
-            if let Some(load) = load_of(&mut self.backlogs, message) {
+            if let Some(load) = self.backlogs.load_mut(message) {
                 load.waiting = load.waiting + message.waiting() - waiting;
                 load.in_flight -= in_flight;
             }
@@ -671,13 +607,7 @@ impl Outbound {
 
     /// What left shortly before the link broke most likely never arrived: its deadline becomes `at`.
     pub(super) fn hurry(&mut self, sent_since: Instant, at: Instant) {
-        for (id, flight) in self.in_flight.iter_mut() {
-            if flight.sent_at >= sent_since && flight.deadline > at {
-                self.ack_deadlines.remove(&(flight.deadline, *id));
-                flight.deadline = at;
-                self.ack_deadlines.insert((at, *id));
-            }
-        }
+        self.flights.hurry(sent_since, at);
     }
 
     /// Lets the messages try again that had no route with an older topology, and those that had no SURB.
@@ -688,10 +618,7 @@ impl Outbound {
             Some(Parked::Unkept) | None => false,
         };
         let keys: Vec<_> = self.messages.iter().filter(|(_, message)| old(message)).map(|(key, _)| *key).collect();
-        for backlog in self.backlogs.values_mut() {
-            backlog.dry = false;
-            backlog.parked.clear();
-        }
+        self.backlogs.clear_parked();
         for key in keys {
             self.unpark(key);
         }
@@ -700,11 +627,12 @@ impl Outbound {
     /// SURBs of this peer came in, which are good for so many fragments: as many of its messages try again, the
     /// oldest first.
     pub(super) fn wake(&mut self, tag: &SenderTag, mut room: usize) {
+        if room > 0 {
+            self.backlogs.refilled(tag);
+        }
         while room > 0
-            && let Some(backlog) = self.backlogs.get_mut(tag)
+            && let Some(key) = self.backlogs.take_parked(tag)
         {
-            backlog.dry = false;
-            let Some(key) = backlog.parked.pop_first() else { return };
             room = room.saturating_sub(self.messages.get(&key).map_or(0, Message::waiting));
             self.unpark(key);
         }
@@ -712,17 +640,17 @@ impl Outbound {
 
     /// Takes one message that waits for SURBs of this peer, to be ended.
     pub(super) fn take_parked(&mut self, tag: &SenderTag) -> Option<MessageKey> {
-        self.backlogs.get_mut(tag)?.parked.pop_first()
+        self.backlogs.take_parked(tag)
     }
 
     /// Whether messages wait for SURBs of this peer.
     pub(super) fn is_parked(&self, tag: &SenderTag) -> bool {
-        self.backlogs.get(tag).is_some_and(|backlog| !backlog.parked.is_empty())
+        self.backlogs.is_parked(tag)
     }
 
     /// The fragments for this peer.
     pub(super) fn load_of(&self, tag: &SenderTag) -> Load {
-        self.backlogs.get(tag).map_or(Load::default(), |backlog| backlog.load)
+        self.backlogs.load_of(tag)
     }
 
     /// Fragments that were never sent and have a turn before a new message of this class, roughly.
@@ -756,25 +684,9 @@ impl Outbound {
             for set in fragments.set_ids() {
                 self.by_set.remove(set);
             }
-            for id in fragments.ids() {
-                if let Some(flight) = self.in_flight.remove(&id) {
-                    self.ack_deadlines.remove(&(flight.deadline, id));
-                    in_flight += 1;
-                }
-            }
+            in_flight = self.flights.remove_all(fragments.ids());
         }
-        if let Some(tag) = message.reply_to()
-            && let Some(backlog) = self.backlogs.get_mut(&tag)
-        {
-            backlog.count -= 1;
-            backlog.bytes -= message.len;
-            backlog.load.waiting -= message.waiting();
-            backlog.load.in_flight -= in_flight;
-            backlog.parked.remove(&key);
-            if backlog.count == 0 {
-                self.backlogs.remove(&tag);
-            }
-        }
+        self.backlogs.remove(key, &message, in_flight);
         self.tidy(message.class);
         Some(message)
     }
@@ -795,11 +707,6 @@ impl Outbound {
             self.queues.iter_mut().chain(&mut self.line).for_each(VecDeque::clear);
         }
     }
-}
-
-/// The load of the peer that this message is a reply to.
-fn load_of<'a>(backlogs: &'a mut Table<SenderTag, Backlog>, message: &Message) -> Option<&'a mut Load> {
-    backlogs.get_mut(&message.reply_to()?).map(|backlog| &mut backlog.load)
 }
 
 /// What to do next.

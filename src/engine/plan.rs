@@ -43,6 +43,11 @@ impl Plan {
         Some(Self { fragments, acked: Vec::new() })
     }
 
+    /// Its bytes, as they were read.
+    pub fn to_bytes(&self) -> Vec<u8> {
+        Self::write(&self.fragments)
+    }
+
     /// The user's bytes in it. `None`: there are none, so no user has sent it.
     pub fn body(&self) -> Option<Vec<u8>> {
         match Content::parse(self.fragments.message().to_vec()).ok()? {
@@ -92,6 +97,7 @@ mod tests {
         let body: Vec<u8> = (0..1_000_000_u32).map(|at| at as u8).collect();
         let fragments = cut(&body, &[7, 9, 8]);
         let plan = Plan::parse(&Plan::write(&fragments)).unwrap();
+        assert_eq!(plan.to_bytes(), Plan::write(&fragments));
         assert_eq!(plan.body().unwrap(), body);
         let again = plan.into_parts().0;
         assert_eq!(again.count(), fragments.count());

@@ -12,8 +12,8 @@ use alloc::vec::Vec;
 
 use rand_core::CryptoRng;
 
+use super::backlogs::Load;
 use super::forge::HeldSurb;
-use super::outbound::Load;
 use super::shelf::Place;
 use super::unfinished::MessageKey;
 use crate::limits;

@@ -52,6 +52,14 @@ impl Stage {
     pub(super) fn empty() -> Self {
         Self::Body { body: Vec::new(), wanted: 0, surbs: Vec::new(), wants: Wants::Exactly }
     }
+
+    /// What it counts for in the send queue's budget.
+    pub(super) fn len(&self) -> usize {
+        match self {
+            Self::Body { body, wanted, .. } => body.len() + wanted * SURB_COST,
+            Self::Split(fragments) => fragments.message().len(),
+        }
+    }
 }
 
 /// How many SURBs a message is to carry.

@@ -8,6 +8,7 @@
 //! [`crate::limits`]. Who a peer is follows from what it can do: it holds a sender tag, or it answers over SURBs that
 //! were given to one address.
 
+mod arriving;
 mod client;
 pub mod envelope;
 mod event;

@@ -283,6 +283,13 @@ test('every state, every call and every cell is in the table', () => {
   for (const row of rows) expect(row.length, row[0]).toBe(heads.length + 1);
 });
 
+test('what is refused because there is no worker says what to do about it', async () => {
+  const fake = newClient();
+  await expect(fake.client.stats()).rejects.toThrow(/Call connect\(\) first/);
+  await states['reviving']!.enter(fake);
+  await expect(fake.client.stats()).rejects.toThrow(/Try again when the client is ready/);
+});
+
 describe.each(heads)('in the state %s', (name) => {
   const { is, enter } = states[name]!;
 

@@ -13,6 +13,13 @@ export function bytesOf(seed, length) {
   return bytes;
 }
 
+/** The number as text, then bytes that follow from it. */
+export function numbered(number, length) {
+  const body = bytesOf(number, length);
+  body.set(new TextEncoder().encode(`${number}:`));
+  return body;
+}
+
 /** SHA-256 in hexadecimal digits. */
 export async function digestOf(bytes) {
   const hash = new Uint8Array(await crypto.subtle.digest('SHA-256', bytes));

@@ -2,7 +2,7 @@
 // `start` begins one, `look` says how it ended.
 
 import { MixClient, MixError, parseAddress } from '/dist/index.js';
-import { bytesOf, digestOf } from '/lib/bytes.mjs';
+import { bytesOf, digestOf, numbered } from '/lib/bytes.mjs';
 
 /** Clients by the name the test gave them: `{ client, received, states, undelivered, errors, sent }`. */
 const known = new Map();
@@ -262,7 +262,11 @@ const calls = {
   },
 
   state(name) {
-    const { client, states, undelivered, errors, overflow } = known.get(name);
+    const { client, ...heard } = known.get(name);
+    // Copies: the answer is read later than it is made, and all of it is about one moment.
+    const [states, undelivered, errors, overflow] = ['states', 'undelivered', 'errors', 'overflow'].map((what) => [
+      ...heard[what],
+    ]);
     return { state: client.state, address: client.address, states, undelivered, errors, overflow };
   },
 
@@ -350,13 +354,6 @@ async function openNotes(name) {
 
 function bodyOf({ text, seed, length }) {
   return text ?? bytesOf(seed, length);
-}
-
-/** The number as text, then bytes that follow from it. */
-function numbered(n, length) {
-  const body = bytesOf(n, length);
-  body.set(new TextEncoder().encode(`${n}:`));
-  return body;
 }
 
 async function plainMessage(entry) {

@@ -3,8 +3,8 @@
 // anonymous answer.
 
 import { Client } from '../lib/client.mjs';
-import { Devnet } from '../lib/devnet.mjs';
 import { expect, expectEqual } from '../lib/report.mjs';
+import { onDevnet } from '../lib/setting.mjs';
 import { after, until } from '../lib/time.mjs';
 
 const ROUNDS = 10;
@@ -19,16 +19,9 @@ const SOME_PACKETS = 160;
 const QUIET_MS = 600;
 
 export async function crash(tests, name, { site, browser }) {
-  const net = await Devnet.start(name);
-  const profile = await browser.profile();
-  try {
+  await onDevnet(name, browser, async ({ net, profile, options }) => {
     const open = (name, place) =>
-      Client.connect(profile, site.url, name, {
-        network: { directories: [net.directory] },
-        gateway: { id: net.gatewayIds[place] },
-        privacy: { dangerNoPacing: true },
-        workerUrl: '/dist/worker.js',
-      });
+      Client.connect(profile, site.url, name, { ...options(place), workerUrl: '/dist/worker.js' });
     const [alice, bob] = await Promise.all([open('alice', 0), open('bob', 1)]);
     await kill(tests, 'the sender', { alice, bob }, alice, ({ out }) => out.real);
     await kill(tests, 'the receiver', { alice, bob }, bob, (stats) => stats.in.message);
@@ -43,10 +36,7 @@ export async function crash(tests, name, { site, browser }) {
     }
     await halfOfABareMessage(tests, { net, alice, bob });
     await answerAfterwards(tests, { alice, bob });
-  } finally {
-    await profile.close();
-    await net.stop();
-  }
+  });
 }
 
 async function kill({ test }, whose, { alice, bob }, victim, packets) {

@@ -1,11 +1,11 @@
 // A durable inbox: the browser of the recipient is killed, all its processes at once, in the middle of what comes, and
 // started again with the same profile. Each message is taken, under one id.
 
-import { bytesOf, digestOf } from '../lib/bytes.mjs';
+import { bytesOf, digestOf, numbered } from '../lib/bytes.mjs';
 import { MortalChromium } from '../lib/browsers.mjs';
 import { Client } from '../lib/client.mjs';
-import { Devnet } from '../lib/devnet.mjs';
 import { expect, expectEqual } from '../lib/report.mjs';
+import { onDevnet } from '../lib/setting.mjs';
 import { until } from '../lib/time.mjs';
 
 const ROUNDS = 10;
@@ -18,23 +18,13 @@ const ALL_MS = 120_000;
 const RECEIPTED = { receipt: true, timeoutMs: 600_000 };
 
 export async function durable(tests, name, { site, browser }) {
-  const net = await Devnet.start(name);
-  const profile = await browser.profile();
-  const options = (place) => ({
-    network: { directories: [net.directory] },
-    gateway: { id: net.gatewayIds[place] },
-    privacy: { dangerNoPacing: true },
-  });
-  try {
+  await onDevnet(name, browser, async ({ profile, options }) => {
     const alice = await Client.connect(profile, site.url, 'alice', options(0));
     await reload(tests, { alice, profile, site, options });
     await dump(tests, { alice, site, options });
     await kills(tests, { alice, site, options });
     await bare(tests, { alice, site, options });
-  } finally {
-    await profile.close();
-    await net.stop();
-  }
+  });
 }
 
 async function reload({ test }, { alice, profile, site, options }) {
@@ -224,8 +214,5 @@ async function expectOnce(taken, bodies) {
 
 /** As the page makes them. */
 function bytes({ seed, number, length }) {
-  if (number === undefined) return bytesOf(seed, length);
-  const body = bytesOf(number, length);
-  body.set(new TextEncoder().encode(`${number}:`));
-  return body;
+  return number === undefined ? bytesOf(seed, length) : numbered(number, length);
 }

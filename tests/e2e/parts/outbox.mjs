@@ -1,11 +1,11 @@
 // Messages that are in the store until they have arrived: the browser of the sender is killed, all its processes at once, in
 // the middle of them, and started again with the same profile. Each arrives, once.
 
-import { bytesOf, digestOf } from '../lib/bytes.mjs';
+import { digestOf, numbered } from '../lib/bytes.mjs';
 import { MortalChromium } from '../lib/browsers.mjs';
 import { Client } from '../lib/client.mjs';
-import { Devnet } from '../lib/devnet.mjs';
 import { expect, expectEqual } from '../lib/report.mjs';
+import { onDevnet } from '../lib/setting.mjs';
 import { until } from '../lib/time.mjs';
 
 /** `OUTBOX_ROUNDS=10 npm run test:e2e -- --only outbox` for more of them. */
@@ -16,28 +16,18 @@ const LARGE = { seed: 99, length: 1_000_000 };
 const ALL_MS = 120_000;
 
 export async function outbox(tests, name, { site, browser }) {
-  const net = await Devnet.start(name);
-  const profile = await browser.profile();
-  const options = (place, privacy = {}) => ({
-    network: { directories: [net.directory] },
-    gateway: { id: net.gatewayIds[place] },
-    privacy,
-  });
-  try {
-    const bob = await Client.connect(profile, site.url, 'bob', options(1, { dangerNoPacing: true }));
+  await onDevnet(name, browser, async ({ profile, options }) => {
+    const bob = await Client.connect(profile, site.url, 'bob', options(1));
     await reload(tests, { bob, profile, site, options });
     await kills(tests, { bob, site, options });
-  } finally {
-    await profile.close();
-    await net.stop();
-  }
+  });
 }
 
 async function reload({ test }, { bob, profile, site, options }) {
   await test('a reload in the middle of 1 MB: it is found again, with its progress, and arrives once', async () => {
     const page = await profile.open(site.url);
     const connect = async () => {
-      const client = new Client(page, 'carol', options(0, { dangerNoPacing: true }));
+      const client = new Client(page, 'carol', options(0));
       await client.connect();
       return client;
     };
@@ -77,7 +67,7 @@ async function killed(round, { bob, site, options }) {
   const browser = await MortalChromium.launch();
   const start = async () => {
     const page = await browser.open(site.url);
-    const client = new Client(page, 'alice', options(0));
+    const client = new Client(page, 'alice', options(0, {}));
     await client.connect();
     return client;
   };
@@ -102,16 +92,11 @@ async function killed(round, { bob, site, options }) {
     await until(async () => (await left()).length === 0, 'all of them have arrived', ALL_MS);
     await until(async () => (await arrived()) >= COUNT, 'all are there', ALL_MS);
     const digests = (await bob.received()).slice(before).map(({ digest }) => digest);
-    const expected = await Promise.all(Array.from({ length: COUNT }, (_, number) => digestOf(numbered(number))));
+    const expected = await Promise.all(
+      Array.from({ length: COUNT }, (_, number) => digestOf(numbered(number, LENGTH))),
+    );
     expectEqual(digests.sort(), expected.sort(), 'digests of what arrived');
   } finally {
     await browser.close();
   }
-}
-
-/** As the page makes them. */
-function numbered(number) {
-  const body = bytesOf(number, LENGTH);
-  body.set(new TextEncoder().encode(`${number}:`));
-  return body;
 }

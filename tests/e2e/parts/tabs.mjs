@@ -1,9 +1,10 @@
 // Tabs of one profile that share a connection: the second uses that of the first, and when the tab that has it is closed
 // another takes over.
 
+import { digestOf, numbered } from '../lib/bytes.mjs';
 import { Client, failure } from '../lib/client.mjs';
-import { Devnet } from '../lib/devnet.mjs';
 import { expect, expectEqual } from '../lib/report.mjs';
+import { onDevnet } from '../lib/setting.mjs';
 import { until } from '../lib/time.mjs';
 
 /** Firefox takes longer, and what differs there is how locks and channels behave, which a few rounds show too. */
@@ -11,23 +12,23 @@ const ROUNDS = { Chromium: 10, Firefox: 3 };
 const LENGTH = 1_000_000;
 /** About a quarter of its fragments. */
 const SOME_PACKETS = 160;
+/** For the outbox: so many, of two fragments each, at a pace at which some are left when the first has arrived. */
+const KEPT = { count: 50, length: 2_000 };
+const KEPT_PACE = { slotMs: 50 };
 
 export async function tabs(tests, name, { site, browser }) {
-  const net = await Devnet.start(name);
-  const profile = await browser.profile();
   let tab = 0;
-  const open = (stored, place, options = {}) =>
-    Client.connect(profile, site.url, `${stored}-${(tab += 1)}`, {
-      profile: stored,
-      tabs: 'share',
-      network: { directories: [net.directory] },
-      gateway: { id: net.gatewayIds[place] },
-      privacy: { dangerNoPacing: true },
-      ...options,
-    });
-  try {
+  await onDevnet(name, browser, async ({ net, profile, options }) => {
+    const open = (stored, place, more = {}) =>
+      Client.connect(profile, site.url, `${stored}-${(tab += 1)}`, {
+        profile: stored,
+        tabs: 'share',
+        ...options(place),
+        ...more,
+      });
     const bob = await open('bob', 1);
     await together(tests, { open, bob, net });
+    await persisted(tests, { open, bob });
     const rounds = ROUNDS[browser.constructor.name];
     await closing(tests, 'the sender', { rounds, bob, open: () => open('carol', 0) }, ({ out }) => out.real);
     await closing(
@@ -36,10 +37,7 @@ export async function tabs(tests, name, { site, browser }) {
       { rounds, sender: bob, open: () => open('dave', 2) },
       (stats) => stats.in.message,
     );
-  } finally {
-    await profile.close();
-    await net.stop();
-  }
+  });
 }
 
 async function together({ test }, { open, bob, net }) {
@@ -90,6 +88,48 @@ async function together({ test }, { open, bob, net }) {
     const alone = await open('alice', 0, { tabs: 'exclusive' });
     expectEqual(alone.address, second.address, 'addresses');
     await alone.close();
+  });
+}
+
+/** Messages of the outbox belong to no tab: whoever leads sends them, and every tab can follow them. */
+async function persisted({ test }, { open, bob }) {
+  const { count, length } = KEPT;
+  await test(`the leading tab is closed in the middle of ${count} messages that another one has persisted`, async () => {
+    const tabs = [];
+    for (let tab = 0; tab < 3; tab += 1) tabs.push(await open('erin', 2, { privacy: KEPT_PACE }));
+    const [leader, sender, other] = tabs;
+    const before = (await bob.received()).length;
+    const how = { persist: true, replies: 0 };
+    const first = await sender.page.call('sendMany', sender.name, bob.address, count, length, how);
+    const settled = (what) => sender.page.call('settleMany', sender.name, first, count, what);
+    expectEqual((await settled('queued')).failed, [], 'messages that could not be stored');
+    const listed = (tab) => tab.page.call('outbox', tab.name);
+    const ids = (await listed(leader)).map(({ id }) => id);
+    expectEqual(ids.length, count, 'messages that the leading tab lists');
+    const follow = (tab, id) => tab.page.call('follow', tab.name, id);
+    const later = follow(other, ids.at(-1));
+    const steps = await follow(leader, ids[0]);
+    expectEqual(steps.at(-1), [2, 2], 'the last progress in the leading tab');
+    await leader.page.close();
+    const isBack = ({ state, states }) => states.includes('reconnecting') && state === 'ready';
+    await until(async () => isBack(await sender.state()), 'another tab takes over');
+    const left = (await listed(sender)).length;
+    expect(left > 0, 'all had arrived when the leading tab was closed');
+    expectEqual((await settled('delivered')).failed, [], 'messages that were not delivered');
+    expectEqual((await later).at(-1), [2, 2], 'the last progress in a tab that has not sent it');
+    for (const tab of [sender, other]) {
+      expectEqual(await listed(tab), [], 'what is left in the outbox');
+      const { errors, undelivered } = await tab.state();
+      expectEqual([errors, undelivered], [[], []], 'errors');
+    }
+    await until(async () => (await bob.received()).length - before >= count, 'all are there');
+    const digests = (await bob.received()).slice(before).map(({ digest }) => digest);
+    const expected = await Promise.all(
+      Array.from({ length: count }, (_, number) => digestOf(numbered(number, length))),
+    );
+    expectEqual(digests.sort(), expected.sort(), 'digests of what arrived');
+    await Promise.all([sender.close(), other.close()]);
+    return `${left} were left to the tab that took over`;
   });
 }
 
