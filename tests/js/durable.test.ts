@@ -35,7 +35,7 @@ function finish(worker: FakeWorker): void {
   }
 }
 
-const finished = new WeakSet<object>();
+const finished = new WeakSet();
 
 /** The next message, as soon as the worker has let go of the last one. */
 async function next(messages: AsyncIterator<ReceivedMessage>, worker?: FakeWorker): Promise<ReceivedMessage> {
