@@ -151,13 +151,13 @@ export class MixClient extends EventTarget {
       address: () => this.#address,
       rpc: () => (this.#state === 'closed' ? null : (this.#session?.rpc ?? null)),
       settled: () => this.#settled(),
-      apart: (task) => this.#apart(task),
+      apart: (task, forgetMs) => this.#apart(task, forgetMs),
       connect: (timeoutMs) => this.connect({ timeoutMs }),
-      destroyed: async () => {
-        await this.close({ drain: false });
-        this.#persisted.failAll(mixError('closed'), true);
+      forgotten: async () => {
+        await this.#close(false, 0, limits.forgetTimeoutMs);
         this.#address = null;
       },
+      destroyed: () => this.#persisted.failAll(mixError('closed'), true),
       onRisk: (risk) => this.#emit('identity-at-risk', risk),
       onGone: (error) => this.#emit('error', error),
     });
@@ -254,14 +254,11 @@ export class MixClient extends EventTarget {
     } catch (error) {
       return Promise.reject(error);
     }
-    if (this.#attempt) this.#giveUp(this.#attempt);
-    else if (!this.#session && this.#state === 'reconnecting') this.#interrupt();
-    if (this.#session && !this.#closing) this.#shutDown(this.#session, drain, timeoutMs);
-    else if (!drain) this.#closing?.hurry();
-    // A client that drains still receives; its iterators end with it.
-    if (!this.#closing) this.#endListening();
-    this.#setState('closed');
-    return this.#closed(signal);
+    const closed = bounded(this.#close(drain, timeoutMs), { signal });
+    // An abort ends the draining.
+    const closing = this.#closing;
+    closed.catch(() => closing?.hurry());
+    return closed;
   }
 
   /**
@@ -513,16 +510,20 @@ export class MixClient extends EventTarget {
     this.#failAll(mixError('closed-before-delivery'), mixError('closed'));
   }
 
-  /** What `close` returns: the end of the closing, or the abort, which ends the draining. */
-  #closed(signal: AbortSignal | undefined): Promise<void> {
-    const closing = this.#closing;
-    const closed = bounded(closing ? closing.done.opened : Promise.resolve(), { signal });
-    closed.catch(() => closing?.hurry());
-    return closed;
+  /** `forgetMs`: as the last thing the gateway is asked to forget this client, and waited for so long. */
+  async #close(drain: boolean, timeoutMs: number, forgetMs?: number): Promise<void> {
+    if (this.#attempt) this.#giveUp(this.#attempt);
+    else if (!this.#session && this.#state === 'reconnecting') this.#interrupt();
+    if (this.#session && !this.#closing) this.#shutDown(this.#session, drain, timeoutMs, forgetMs);
+    else if (!drain) this.#closing?.hurry();
+    // A client that drains still receives; its iterators end with it.
+    if (!this.#closing) this.#endListening();
+    this.#setState('closed');
+    await this.#closing?.done.opened;
   }
 
-  #shutDown(session: Session, drain: boolean, timeoutMs: number): void {
-    const closing = new Closing(session);
+  #shutDown(session: Session, drain: boolean, timeoutMs: number, forgetMs: number | undefined): void {
+    const closing = new Closing(session, forgetMs);
     this.#closing = closing;
     void closing.run(this.#outgoing, drain, timeoutMs).finally(() => {
       this.#closing = null;
@@ -584,9 +585,9 @@ export class MixClient extends EventTarget {
   }
 
   /** Leaves, does something, and connects anew. What is sent meanwhile waits; what was not acknowledged fails. */
-  async #apart(task: () => Promise<void>): Promise<MixAddress> {
+  async #apart(task: () => Promise<void>, forgetMs?: number): Promise<MixAddress> {
     const session = this.#session as Session;
-    const closing = new Closing(session);
+    const closing = new Closing(session, forgetMs);
     this.#isLeaving = true;
     this.#setState('reconnecting');
     await firstOf([this.#outgoing.whenHandedOver(), session.ended], limits.closeTimeoutMs);

@@ -21,7 +21,7 @@ import { Desk } from './tab-desk.js';
 import type { Seat } from './tab-desk.js';
 import { TabFollower } from './tab-follower.js';
 import { buffersIn } from './tab-frame.js';
-import { tabKeys } from './tab-key.js';
+import { forgetTabKey, tabKeys } from './tab-key.js';
 import type { TabKeys } from './tab-key.js';
 import { TabLeader } from './tab-leader.js';
 import { profileLock, sharesLock, tabName } from './tab-names.js';
@@ -171,6 +171,9 @@ export class Host {
       if (alone) {
         this.#profile = request.profile;
         await this.#locks.takeProfile(this.#profile);
+        // Who would share it waits until this worker ends, and then finds no key of before.
+        const isLast = request.task === 'destroy' && (await this.#locks.takeSoon(sharesLock(this.#profile)));
+        if (isLast) await forgetTabKey(this.#profile);
       }
       const engine = await this.#load(wasm);
       if (!engine) return;
@@ -229,9 +232,9 @@ export class Host {
   async #share(request: OpenRequest): Promise<boolean> {
     const { profile } = request.options;
     const name = profileLock(profile);
-    const keys = await tabKeys(profile);
-    // First, so that who holds the profile's lock can be seen to share.
+    // First, so that who holds the profile's lock can be seen to share, and nobody takes the key away.
     await this.#locks.take(sharesLock(profile), { mode: 'shared' });
+    const keys = await tabKeys(profile);
     while (!(await this.#locks.take(name, { ifAvailable: true }))) {
       const shared = await this.#locks.isShared(profile);
       if (shared === true) {

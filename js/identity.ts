@@ -8,7 +8,7 @@ import type { Rpc } from './rpc.js';
 import { sharesLock } from './tab-names.js';
 import type { AtRisk, ClientState, Durability, IdentityManager, ImportOptions, MixAddress } from './types.js';
 import type { Vault } from './vault.js';
-import { bounded, firstOf } from './wait.js';
+import { bounded } from './wait.js';
 
 /** What the identity needs of its client. */
 export interface IdentityClient {
@@ -20,12 +20,17 @@ export interface IdentityClient {
   rpc(): Rpc | null;
   /** Resolves when the client neither connects nor closes. */
   settled(): Promise<void>;
-  /** Does something while the client has no worker, which it then has again, and an address. */
-  apart(task: () => Promise<void>): Promise<MixAddress>;
+  /**
+   * Does something while the client has no worker, which it then has again, and an address. `forgetMs`: before that the
+   * gateway is asked to forget it, and waited for so long.
+   */
+  apart(task: () => Promise<void>, forgetMs?: number): Promise<MixAddress>;
   /** Connects, at most for so long. */
   connect(timeoutMs: number): Promise<unknown>;
-  /** Closes at once and forgets the address. */
-  destroyed(): Promise<void>;
+  /** Closes at once and forgets the address, as the gateway is to. */
+  forgotten(): Promise<void>;
+  /** What was stored is gone. */
+  destroyed(): void;
   onRisk(risk: AtRisk): void;
   onGone(error: MixError): void;
 }
@@ -134,7 +139,9 @@ export class Identity implements IdentityManager {
         this.#imported = undefined;
         if (!this.#isMemory) await this.#client.vault.errand({ task: 'rotate' }, true);
       };
-      if (this.#client.rpc()) return await this.#client.apart(rotate);
+      if (this.#client.rpc()) return await this.#client.apart(rotate, limits.forgetTimeoutMs);
+      await this.#reach();
+      if (this.#client.rpc()) await this.#client.forgotten();
       await rotate();
       return null;
     });
@@ -144,10 +151,9 @@ export class Identity implements IdentityManager {
     return this.#inTurn(async () => {
       await this.#client.settled();
       await this.#alone();
-      await this.#beForgotten().catch(() => {
-        // The gateway cannot be reached, or what is stored cannot be read. Neither keeps it from being deleted.
-      });
-      await this.#client.destroyed();
+      await this.#reach();
+      await this.#client.forgotten();
+      this.#client.destroyed();
       this.#imported = undefined;
       if (!this.#isMemory) await this.#client.vault.errand({ task: 'destroy' }, true);
     });
@@ -200,16 +206,15 @@ export class Identity implements IdentityManager {
     if (held.filter(({ name }) => name === sharesLock(profile)).length > own) throw mixError('in-use');
   }
 
-  /** Has the gateway forget this client, which is connected for that where it is not. */
-  async #beForgotten(): Promise<void> {
-    if (!this.#client.rpc()) {
-      if (this.#isMemory) return;
+  /** Connects a client that some gateway knows, so that it can be asked to forget it. */
+  async #reach(): Promise<void> {
+    if (this.#isMemory || this.#client.rpc()) return;
+    try {
       const { registered } = await this.#client.vault.errand({ task: 'status' }, true);
-      if (!registered) return;
-      await this.#client.connect(limits.forgetTimeoutMs);
+      if (registered) await this.#client.connect(limits.forgetTimeoutMs);
+    } catch {
+      // It cannot be reached, or what is stored cannot be read. Neither keeps the keys from being given up.
     }
-    const asked = this.#client.rpc()?.request('forget', {});
-    if (asked) await firstOf([asked], limits.forgetTimeoutMs);
   }
 }
 

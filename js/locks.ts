@@ -47,9 +47,13 @@ export class Locks {
 
   /** Takes the lock of a profile. Throws `Refusal` `in-use` when another client holds it. */
   async takeProfile(profile: string): Promise<void> {
-    const name = profileLock(profile);
+    if (!(await this.takeSoon(profileLock(profile)))) throw new Refusal('in-use', 'storage', '', { retriable: true });
+  }
+
+  /** Whether the lock was granted, at once or soon. */
+  async takeSoon(name: string): Promise<boolean> {
     // The lock of a page that was just reloaded lingers for a moment, so a taken one is asked for once more.
-    if (await this.take(name, { ifAvailable: true })) return;
+    if (await this.take(name, { ifAvailable: true })) return true;
     const patience = new AbortController();
     const timer = setTimeout(() => patience.abort(), limits.lockGraceMs);
     const taken = await this.take(name, { signal: patience.signal }).catch((error: unknown) => {
@@ -57,7 +61,7 @@ export class Locks {
       throw error;
     });
     clearTimeout(timer);
-    if (!taken) throw new Refusal('in-use', 'storage', '', { retriable: true });
+    return taken;
   }
 
   /** Whether the client that has the profile would share it; `null`: none has it. */

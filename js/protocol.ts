@@ -272,17 +272,14 @@ export interface ExportRequest {
   op: 'export';
   secret: string;
 }
-/** Has the gateway forget this client, which is of no more use afterwards. */
-export interface ForgetRequest {
-  id: number;
-  op: 'forget';
-}
 export interface CloseRequest {
   id: number;
   op: 'close';
   /** Wait for the acks of what was accepted, at most `timeoutMs` (0: as long as it takes). */
   drain: boolean;
   timeoutMs: number;
+  /** At the end have the gateway forget this client, and wait so long for it. */
+  forgetMs?: number | undefined;
 }
 /**
  * Requests to one peer; each ends by a `response` or `requestFailed` event. The buffers are
@@ -431,7 +428,6 @@ export type Request =
   | StreamResetRequest
   | VaultRequest
   | ExportRequest
-  | ForgetRequest
   | CloseRequest;
 /** Answers to `choose-gateway`; `null`: any. No answer. */
 export interface ChooseNotice {
@@ -516,7 +512,6 @@ export interface Answers {
   vault: ErrandAnswer;
   export: ErrandAnswer;
   /** When the gateway says so. */
-  forget: object;
   /**
    * When the link is closed and the store is flushed; what was not delivered has been reported before. `shared`: other
    * pages use the connection, so the worker has to live on.

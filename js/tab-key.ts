@@ -22,6 +22,18 @@ export async function tabKeys(profile: string): Promise<TabKeys> {
   return derived(base);
 }
 
+/** Deletes the key of this profile, which nobody uses. One that cannot be deleted tells nothing of anybody. */
+export function forgetTabKey(profile: string): Promise<void> {
+  return new Promise((resolve) => {
+    try {
+      const deleting = indexedDB.deleteDatabase(databaseName(profile));
+      deleting.onsuccess = deleting.onerror = deleting.onblocked = () => resolve();
+    } catch {
+      resolve();
+    }
+  });
+}
+
 /** The keys that come from this one, which is for HKDF. */
 export async function derived(base: CryptoKey): Promise<TabKeys> {
   const derive = (salt: Uint8Array<ArrayBuffer>, info: string) =>
@@ -51,7 +63,7 @@ export async function drawn(): Promise<CryptoKey> {
 
 /** The stored one, or `fresh`, which is stored then. Two tabs that do so at once get the same. */
 async function stored(profile: string, fresh: CryptoKey): Promise<CryptoKey> {
-  const opening = indexedDB.open(`mixlet-tabs-${profile}`, 1);
+  const opening = indexedDB.open(databaseName(profile), 1);
   opening.onupgradeneeded = () => opening.result.createObjectStore(STORE);
   const database = await settled(opening);
   try {
@@ -71,5 +83,6 @@ const settled = <T>(request: IDBRequest<T>) =>
     request.onerror = () => reject(request.error ?? new Error('IndexedDB'));
   });
 
+const databaseName = (profile: string) => `mixlet-tabs-${profile}`;
 const STORE = 'keys';
 const KEY = 'channel';

@@ -97,8 +97,9 @@ export interface IdentityManager {
    */
   import(blob: Blob, options: ImportOptions): Promise<MixAddress | null>;
   /**
-   * New keys, and with them a new address. What comes for the old one is not fetched any more. A connected client drains,
-   * leaves and connects anew; resolves with the new address then. Without a connection with `null`: `connect` tells.
+   * New keys, and with them a new address. The gateway is asked to forget the old ones, as by `destroy`; what comes for
+   * them is not fetched any more. A connected client drains, leaves and connects anew; resolves with the new address then.
+   * Without a connection with `null`, after having connected to be forgotten: `connect` tells.
    */
   rotate(): Promise<MixAddress | null>;
   /**

@@ -2,7 +2,8 @@
 
 mod worlds;
 
-use mixlet::engine::{Code, Event, MessageId, Recipient, SendOptions, Sphinx, State, Traffic};
+use mixlet::engine::{Code, Event, MessageId, Recipient, Record, SendOptions, Sphinx, State, Traffic};
+use mixlet::identity::Registration;
 use mixlet::time::{Duration, Instant};
 use mixlet_devnet::sim::{Weather, World};
 use worlds::{ALICE, BOB, plain, two_clients};
@@ -204,6 +205,37 @@ fn close_waits_for_the_acks() {
     assert_eq!(world.ends(ALICE).0, vec![1]);
     assert!(matches!(world.clients[ALICE].events.last(), Some((_, Event::Closed))));
     assert_eq!(world.engine(ALICE).poll_timeout(), None);
+}
+
+#[test]
+fn the_gateway_forgets_who_closes_once_all_has_arrived() {
+    for is_silent in [false, true] {
+        let (mut world, _, bob) = two_clients::<Sphinx>(13, Weather::default());
+        world.send(ALICE, 1, &bob, b"last words", &plain()).unwrap();
+        world.run_for(Duration::from_secs(5));
+        world.set_gateway_silent(0, is_silent);
+        let start = world.now();
+        world.with_engine(ALICE, |engine, now| {
+            engine.forget_at_close(Duration::from_secs(3));
+            engine.close(true, now + Duration::from_secs(10), now);
+        });
+        let is_closed = |world: &World| matches!(world.clients[ALICE].events.last(), Some((_, Event::Closed)));
+        world.run_until(Duration::from_secs(10), is_closed);
+        let took = world.now().since(start);
+        assert!(if is_silent { took.as_millis().abs_diff(3_000) < 10 } else { took.as_millis() < 500 }, "{took:?}");
+        assert_eq!(world.ends(ALICE).0, vec![1]);
+        assert_eq!(world.engine(ALICE).poll_timeout(), None);
+        // Known, a client logs in under the same key; else it registers once more. Silent, it has heard all the same.
+        world.set_gateway_silent(0, false);
+        let key = |world: &World| {
+            let stored = &world.clients[ALICE].stored()[&Record::Registration];
+            *Registration::from_bytes(stored).unwrap().shared.as_bytes()
+        };
+        let before = key(&world);
+        world.start_client(ALICE);
+        world.until_ready(ALICE);
+        assert_ne!(key(&world), before);
+    }
 }
 
 #[test]

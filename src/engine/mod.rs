@@ -107,6 +107,7 @@ pub struct Engine<P: PacketFormat = Sphinx> {
     /// Topologies in a row without our gateway.
     gateway_missing: u32,
     closing: Option<Closing>,
+    forgetting: Option<leaving::Forgetting>,
 
     // what goes out
     pacing: Pacing,
@@ -191,6 +192,7 @@ impl<P: PacketFormat> Engine<P> {
             stored: Stored::default(),
             gateway_missing: 0,
             closing: None,
+            forgetting: None,
             pacing,
             ahead: Ahead::default(),
             ready_surbs: replies::ReadySurbs::default(),
@@ -391,6 +393,7 @@ impl<P: PacketFormat> Engine<P> {
     pub fn handle_link_closed(&mut self, link: LinkId, now: Instant) {
         let now = self.advance(now);
         self.link_closed(link, now);
+        self.close_if_drained(now);
     }
 
     /// A fetch is done.
@@ -484,7 +487,7 @@ impl<P: PacketFormat> Engine<P> {
             self.next_report(),
             self.next_write(),
             self.grace.as_ref().map(Grace::until),
-            self.closing.filter(|closing| !closing.done).map(|closing| closing.deadline),
+            self.next_close(),
         ]
         .into_iter()
         .flatten()
@@ -739,6 +742,9 @@ impl<P: PacketFormat> Engine<P> {
         }
         for key in self.outbound.keys() {
             self.give_up(key, Code::ClosedBeforeDelivery, Phase::Network);
+        }
+        if self.is_being_forgotten(now) {
+            return;
         }
         self.closing = Some(Closing { done: true, ..closing });
         self.link_shut();

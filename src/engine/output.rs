@@ -172,8 +172,6 @@ pub enum Event {
     /// A new client is to have a gateway, and [`Config::ask_for_gateway`](super::Config::ask_for_gateway) was set. Waits
     /// for [`Engine::choose_gateway`](super::Engine::choose_gateway).
     GatewayWanted,
-    /// The gateway has forgotten this client, as it was asked to.
-    Forgotten,
     /// Another gateway is ours, and with it another address.
     Moved {
         /// Where others reach this client now. For a while it still gets what comes for the old address.

@@ -49,6 +49,8 @@ pub enum Command {
         drain: bool,
         /// At most this long; `None`: as long as it takes.
         timeout: Option<Duration>,
+        /// Have the gateway forget this client, and wait so long for it.
+        forget: Option<Duration>,
     },
     /// Export the identity in use, which is in memory only.
     Export {
@@ -56,11 +58,6 @@ pub enum Command {
         id: RequestId,
         /// What the file is sealed under.
         passphrase: Zeroizing<String>,
-    },
-    /// Have the gateway forget this client.
-    Forget {
-        /// To answer to.
-        id: RequestId,
     },
     /// Something between mixlet peers.
     Exchange {
@@ -287,10 +284,10 @@ impl Command {
             "close" => {
                 let timeout = duration(message, "timeoutMs")?;
                 let drain = field(message, "drain")?.is_truthy();
-                Self::Close { id, drain, timeout: Some(timeout).filter(|timeout| !timeout.is_zero()) }
+                let timeout = Some(timeout).filter(|timeout| !timeout.is_zero());
+                Self::Close { id, drain, timeout, forget: optional(message, "forgetMs", duration)? }
             }
             "export" => Self::Export { id, passphrase: secret(message, "secret")? },
-            "forget" => Self::Forget { id },
             "gateways" => Self::Gateways { id },
             "open" => Self::Open { id, options: OpenOptions::from_js(&field(message, "options")?)? },
             "outbox" => Self::Outbox { id },
@@ -324,7 +321,6 @@ impl Command {
             | Self::Close { id, .. }
             | Self::Exchange { id, .. }
             | Self::Export { id, .. }
-            | Self::Forget { id }
             | Self::Gateways { id }
             | Self::Open { id, .. }
             | Self::Outbox { id }

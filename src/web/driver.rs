@@ -80,8 +80,6 @@ struct Driver {
     watch: Option<Watch>,
     /// Under which address the identity in the store was exported last.
     exported: Option<[u8; ADDRESS_LEN]>,
-    /// The `forget` that is not answered yet.
-    forgetting: Option<RequestId>,
     /// Sends the engine had no room for.
     waiting: Waiting,
     /// Messages of the outbox on their way to the store, with who waits for that.
@@ -153,7 +151,6 @@ impl Driver {
             writer: Writer::new(store.map(Rc::new)),
             watch: None,
             exported,
-            forgetting: None,
             waiting: Waiting::default(),
             persisting: Table::new(),
             not_written: Code::StorageBlocked,
@@ -255,17 +252,18 @@ impl Driver {
                 self.post.done(id);
             }
             Command::Choose { gateway } => self.client.engine_mut().choose_gateway(gateway, now),
-            Command::Close { id, drain, timeout } => self.close(id, drain, timeout, now),
+            Command::Close { id, drain, timeout, forget } => {
+                if let Some(within) = forget {
+                    self.client.engine_mut().forget_at_close(within);
+                }
+                self.close(id, drain, timeout, now);
+            }
             Command::Done { kept } => self.client.done(kept),
             Command::Exchange { id, call } => self.exchange(id, call, now),
             Command::Export { id, passphrase } => {
                 let backup = self.client.engine().backup().map_err(Failure::from);
                 self.post.answer(id, backup.and_then(|backup| export(&backup, &passphrase)).map(|(answer, _)| answer));
             }
-            Command::Forget { id } => match self.client.engine_mut().forget_me() {
-                true => self.forgetting = Some(id),
-                false => self.post.answer(id, Err(Failure::new(Code::NotConnected))),
-            },
             Command::Gateways { id } => {
                 let answer = self.client.engine().topology().map(|topology| post::gateways(topology, self.secure_page));
                 self.answer(id, answer);
@@ -540,11 +538,6 @@ impl Driver {
                 }
                 self.ended = true;
             }
-            Event::Engine(engine::Event::Forgotten) => {
-                if let Some(id) = self.forgetting.take() {
-                    self.post.done(id);
-                }
-            }
             Event::Engine(engine::Event::GatewayWanted) => {
                 if let Some(topology) = self.client.engine().topology() {
                     self.post.gateway_wanted(topology, self.secure_page);
@@ -708,8 +701,7 @@ impl Driver {
 
     /// Waits until records are written and the link is closed, then answers whoever asked to close.
     async fn finish(&mut self) {
-        let forgetting = self.forgetting.take();
-        for id in self.opening.take().into_iter().chain(self.switching.take()).chain(forgetting) {
+        for id in self.opening.take().into_iter().chain(self.switching.take()) {
             self.post.answer(id, Err(Failure::new(Code::Closed)));
         }
         let persisting = core::mem::take(&mut self.persisting);

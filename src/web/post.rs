@@ -67,7 +67,6 @@ impl Post {
             // What the driver answers, or knows more of.
             Event::Closed
             | Event::Delivered { .. }
-            | Event::Forgotten
             | Event::Moved { .. }
             | Event::MoveFailed { .. }
             | Event::Failed { .. }

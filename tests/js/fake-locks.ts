@@ -19,6 +19,11 @@ export class FakeLocks {
     return [...this.#all.#locks.keys()];
   }
 
+  /** How many wait for a lock. */
+  waiting(name: string): number {
+    return this.#all.#locks.get(name)?.queue.length ?? 0;
+  }
+
   /** Holds a lock, as another tab would. Returns what frees it. */
   take(name: string): () => void {
     const free = deferred<null>();

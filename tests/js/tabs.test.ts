@@ -14,8 +14,9 @@ const until = (fits: () => unknown) => vi.waitUntil(fits, { timeout: 8_000 });
 vi.mock('../../js/tab-key.js', async (original) => {
   const real = await original<typeof TabKey>();
   const keys = real.drawn().then((base) => real.derived(base));
-  return { ...real, tabKeys: () => keys };
+  return { ...real, tabKeys: () => keys, forgetTabKey };
 });
+const forgetTabKey = vi.hoisted(() => vi.fn(() => Promise.resolve()));
 
 const options: OpenOptions = {
   directories: ['http://127.0.0.1:8080/api'],
@@ -107,6 +108,16 @@ function worker() {
 
 const opened = { address, gateway };
 
+const destroy = (id: number): PageMessage => ({
+  id,
+  op: 'vault',
+  task: 'destroy',
+  profile: 'alice',
+  passphrase: false,
+  alone: true,
+  wasm,
+});
+
 /** A worker that has a connection, and one that uses it. */
 async function pair() {
   const leader = worker();
@@ -139,6 +150,32 @@ const received = (bytes: number[]): WorkerEvent => ({
 });
 
 const listen = (messages: boolean) => ({ op: 'listen', retransmissions: false, surbs: false, messages }) as const;
+
+describe('the key of a profile that is destroyed', () => {
+  test('is forgotten, and who would share it meanwhile waits and draws another', async () => {
+    const last = worker();
+    last.say(destroy(1));
+    await last.asked('vault');
+    expect(forgetTabKey).toHaveBeenCalledExactlyOnceWith('alice');
+    const next = worker();
+    next.say({ id: 1, op: 'open', options, wasm });
+    await until(() => locks.waiting('mixlet:shares:1:alice') === 1);
+    last.engine.post({ id: 1, ok: {} }, []);
+    expect(next.handled).toEqual([]);
+    last.die();
+    await next.asked('open');
+  });
+
+  test('stays where others share the profile', async () => {
+    forgetTabKey.mockClear();
+    const waits = worker();
+    const shares = locks.view('a tab that is about to take the profile');
+    void shares.request('mixlet:shares:1:alice', { mode: 'shared' }, () => new Promise(() => {}));
+    waits.say(destroy(1));
+    await waits.asked('vault');
+    expect(forgetTabKey).not.toHaveBeenCalled();
+  });
+});
 
 describe('tabs that share', () => {
   test('the second uses the connection of the first and starts no engine', async () => {

@@ -47,6 +47,8 @@ pub struct Watched<P: PacketFormat> {
     waits_for_room: bool,
     /// Connecting was begun and has ended neither in [`Event::Ready`] nor in [`Event::Failed`].
     connecting: bool,
+    /// `close` is to have the gateway forget the client, and may take so much longer.
+    forgets_within: Option<Duration>,
     /// `close` was called.
     closing: bool,
     closed: bool,
@@ -70,6 +72,7 @@ impl<P: PacketFormat> Watched<P> {
             reason: None,
             waits_for_room: false,
             connecting: false,
+            forgets_within: None,
             closing: false,
             closed: false,
         }
@@ -127,6 +130,16 @@ impl<P: PacketFormat> Watched<P> {
         self.engine.cancel(id, now);
         self.forget(id);
         self.after(now)
+    }
+
+    pub fn forget_at_close(&mut self) {
+        let within = Duration::from_secs(5);
+        self.engine.forget_at_close(within);
+        self.forgets_within = Some(within);
+    }
+
+    pub fn forgets_within(&self) -> Option<Duration> {
+        self.forgets_within
     }
 
     pub fn close(&mut self, drain: bool, deadline: Instant, now: Instant) -> Said {
@@ -300,7 +313,6 @@ impl<P: PacketFormat> Watched<P> {
                 assert!(self.open.contains_key(id), "news of a message that is not under way");
                 assert!(acked <= sent && sent <= total && *total > 0);
             }
-            Event::Forgotten => panic!("nobody has asked for that"),
             Event::GatewayWanted => assert!(self.connecting && self.engine.address().is_none()),
             Event::Moved { .. } | Event::MoveFailed { .. } => panic!("nobody wanted to move"),
             Event::Planned { id, plan } => {

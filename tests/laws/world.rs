@@ -204,6 +204,9 @@ impl<P: Format> World<P> {
             11 => {
                 // After it nothing much happens, so it comes less often than the rest.
                 let (how, time) = (input.below(64), input.time());
+                if how > 4 && how < 8 {
+                    self.watched.forget_at_close();
+                }
                 if how < 8 {
                     let said = self.watched.close(how > 0, self.now + time, self.now);
                     self.hear(said);
@@ -290,6 +293,12 @@ impl<P: Format> World<P> {
         self.hear(said);
         if drain && !self.watched.is_closed() {
             self.now = deadline;
+            self.wake();
+        }
+        if let Some(within) = self.watched.forgets_within()
+            && !self.watched.is_closed()
+        {
+            self.now += within;
             self.wake();
         }
         assert!(self.watched.is_closed(), "not closed within its time");

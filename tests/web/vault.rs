@@ -181,8 +181,9 @@ async fn the_gateway_forgets_who_asks_for_it() {
     let mut page = Page::new();
     let opened = page.call("open", &[("options", options(devnet::directory(), &profile).into())]).await.unwrap();
     let address = text(&opened, "address").unwrap();
-    page.call("forget", &[]).await.unwrap();
-    page.close().await;
+    page.call("close", &[("drain", false.into()), ("timeoutMs", 5_000.into()), ("forgetMs", 5_000.into())])
+        .await
+        .unwrap();
     // The old key is unknown now, so the next connection registers the same keys anew.
     assert_eq!(reopened(&profile).await, address);
     assert_eq!(devnet::count(&address, "registrations").await, 2.0);

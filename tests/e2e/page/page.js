@@ -241,6 +241,11 @@ const calls = {
     return (await openNotes(name)).all();
   },
 
+  /** The names of all databases of this origin. */
+  async databases() {
+    return (await indexedDB.databases()).map(({ name }) => name);
+  },
+
   /** Which of these needles, in hexadecimal digits, are in any record of any database of this origin. */
   async findStored(needles) {
     const found = new Set();

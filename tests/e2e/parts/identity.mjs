@@ -90,24 +90,42 @@ export async function identity({ test, need }, name, { site, browser }) {
     await test('a rotated identity has another address after a reload too', async () => {
       const client = await Client.connect(profile, site.url, 'rotated', { network });
       const old = client.address;
+      const before = await client.page.call('exportIdentity', client.name, passphrase);
       const fresh = await client.page.call('identity', client.name, 'rotate');
       expect(fresh !== old, 'the address is the old one');
       await client.close();
       await client.connect();
       expectEqual(client.address, fresh, 'addresses');
       await client.close();
+      // Not connected, it connects to be forgotten.
+      expectEqual(await client.page.call('identity', client.name, 'rotate'), null, 'addresses');
+      await client.connect();
+      expect(![old, fresh].includes(client.address), 'the address is one of the old ones');
+      await client.close();
+      expectEqual((await net.client(fresh)).logins, 2, 'logins');
+      // Who has exported the old keys has to register them anew, since the gateway has forgotten them.
+      const returned = await idle(profile, 'returned');
+      expectEqual(await bring(returned, before), old, 'addresses');
+      await returned.connect();
+      expectEqual([returned.address, (await net.client(old)).registrations], [old, 2], 'registrations');
+      await returned.close();
     });
 
     await test('a destroyed one is forgotten here and by the gateway', async () => {
-      const client = await Client.connect(profile, site.url, 'destroyed', { network });
+      const client = await Client.connect(profile, site.url, 'destroyed', { network, tabs: 'share' });
       const old = client.address;
+      const stored = async () =>
+        (await client.page.call('databases')).filter((name) => name.endsWith('-destroyed')).sort();
+      expectEqual(await stored(), ['mixlet-destroyed', 'mixlet-tabs-destroyed'], 'databases');
       await client.page.call('identity', client.name, 'destroy');
       expectEqual(await client.state().then(({ state, address }) => [state, address]), ['closed', null], 'states');
+      expectEqual(await stored(), [], 'databases');
       await client.connect();
       expect(client.address !== old, 'the address is the old one');
       // Not connected, it connects for that.
       await client.close();
       await client.page.call('identity', client.name, 'destroy');
+      expectEqual(await stored(), [], 'databases');
     });
 
     await test('one tab cannot change what another uses', async () => {

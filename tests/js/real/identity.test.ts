@@ -2,10 +2,12 @@
 
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import type { AtRisk, MixClient, MixErrorCode, ReceivedMessage } from 'mixlet';
+import type { AtRisk, GatewayInfo, MixClient, MixErrorCode, ReceivedMessage } from 'mixlet';
+import type { TestGateway, TestNetwork } from 'mixlet/testing';
 import { describe, expect, test } from 'vitest';
+import { limits } from '../../../js/limits.js';
 import { root } from '../titles.js';
-import { client, connected, network, receive } from './support.js';
+import { client, connected, network, receive, until, written } from './support.js';
 
 const passphrase = 'correct horse battery staple';
 
@@ -96,6 +98,51 @@ describe('a rotated identity', () => {
     expect((await receive(made, 2)).map((message) => message.text())).toEqual(['before it leaves', 'here']);
   });
 
+  test('is forgotten by its gateway once all that was sent has left', async () => {
+    const net = await network();
+    const link = new Tap(net);
+    const { client: made, address } = await connected(net, {}, { webSocket: link.WebSocket });
+    const other = await connected(net);
+    const bodies = Array.from({ length: 20 }, (_, number) => `before it leaves ${number}`);
+    const rotated = made.identity.rotate();
+    const sent = bodies.map((body) => made.send(other.address, body));
+    const fresh = await rotated;
+    await Promise.all(sent.map(({ delivered }) => delivered));
+    const received = (await receive(other.client, 20)).map((message) => message.text());
+    expect(received.sort()).toEqual(bodies.sort());
+    expect(fresh).not.toBe(address);
+    // The answer is the last thing of the old link, and the new one asks nothing of the kind.
+    expect(link.asked).toEqual([[1, written(net, address)]]);
+    expect(link.answered).toEqual([1]);
+  });
+
+  test('comes also where the gateway does not answer', async () => {
+    const net = await network();
+    const silent: TestGateway[] = [];
+    const select = (gateways: GatewayInfo[]) => gateways.find(({ id }) => id !== silent[0]?.id)!;
+    const { client: made, address } = await connected(net, {}, { gateway: { select } });
+    silent.push(net.gateways.find(({ id }) => id === made.gateway?.id)!);
+    silent[0]?.pause();
+    const start = performance.now();
+    expect(await made.identity.rotate()).not.toBe(address);
+    expect(performance.now() - start).toBeGreaterThan(limits.forgetTimeoutMs - 100);
+    expect(made.state).toBe('ready');
+  }, 30_000);
+
+  test('is forgotten also where the link has to come back for that', async () => {
+    const net = await network({ gateways: 1 });
+    const link = new Tap(net);
+    const { client: made } = await connected(net, {}, { webSocket: link.WebSocket });
+    net.gateways[0]?.down();
+    await until('the link is down', () => made.state === 'reconnecting');
+    const rotated = made.identity.rotate();
+    net.gateways[0]?.up();
+    await rotated;
+    const [asked] = link.asked;
+    expect(asked?.[0]).toBeGreaterThan(1);
+    expect(link.answered).toEqual([asked?.[0]]);
+  }, 30_000);
+
   test('comes with the next connect where there is no connection', async () => {
     const net = await network();
     const made = client(net);
@@ -106,14 +153,12 @@ describe('a rotated identity', () => {
 
 test('a destroyed identity is forgotten by the gateway, and the client is closed', async () => {
   const net = await network();
-  const one = await connected(net);
+  const link = new Tap(net);
+  const one = await connected(net, {}, { webSocket: link.WebSocket });
   const file = await one.client.identity.export({ passphrase });
   await one.client.identity.destroy();
   expect([one.client.state, one.client.address]).toEqual(['closed', null]);
-  // A gateway that has forgotten the client keeps nothing for it.
-  const sender = await connected(net);
-  await sender.client.send(one.address, 'too late').sent;
-  expect(net.gateways.map(({ waiting }) => waiting)).toEqual(net.gateways.map(() => 0));
+  expect(link.answered).toEqual([1]);
   // The keys can be registered anew by whoever has exported them.
   await one.client.identity.import(file, { passphrase });
   expect(await one.client.connect()).toBe(one.address);
@@ -137,6 +182,37 @@ test('in memory nothing lasts, which is no surprise, and nothing is there to be 
   await refused(made.identity.setPassphrase('x'), 'config-invalid');
   expect(risks).toEqual([]);
 });
+
+/** What is asked of gateways under the key of a client, which is only to be forgotten, and what they answer. */
+class Tap {
+  readonly WebSocket: typeof WebSocket;
+  /** Over which link, from 1, and after how many packets. */
+  readonly asked: [number, number][] = [];
+  readonly answered: number[] = [];
+  #links = 0;
+
+  constructor(net: TestNetwork) {
+    const open = (socket: WebSocket) => {
+      const link = ++this.#links;
+      const { send } = socket;
+      let packets = 0;
+      socket.send = (data) => {
+        if (typeof data !== 'string') packets++;
+        else if (data.includes('encryptedRequest')) this.asked.push([link, packets]);
+        send.call(socket, data);
+      };
+      socket.addEventListener('message', ({ data }: MessageEvent<unknown>) => {
+        if (typeof data === 'string' && data.includes('encryptedResponse')) this.answered.push(link);
+      });
+    };
+    this.WebSocket = class extends net.WebSocket {
+      constructor(url: string | URL) {
+        super(url);
+        open(this);
+      }
+    };
+  }
+}
 
 function statesOf(made: MixClient): string[] {
   const states: string[] = [];
