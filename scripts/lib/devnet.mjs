@@ -14,7 +14,10 @@ const READY_MS = 30_000;
 export async function buildDevnet({ release = false } = {}) {
   const log = join(folder(logs), 'build-devnet.log');
   const profile = release ? ['--release'] : [];
-  const built = await run('cargo', ['build', '-p', 'mixlet-devnet', ...profile], { env: toolEnv(), log });
+  const built = await run('cargo', ['build', '-p', 'mixlet', '-p', 'mixlet-devnet', '--bins', ...profile], {
+    env: toolEnv(),
+    log,
+  });
   if (built.code !== 0) throw new Complaint(`The devnet does not build:\n${tail(built.output)}`);
   return devnetBinary({ release });
 }
