@@ -4,8 +4,8 @@ import { Jobs } from './tasks.js';
 /** What the inbox asks of a message. */
 interface Sized {
   readonly data: Uint8Array;
-  /** It was taken: whoever has it asks for the next. */
-  done(): void;
+  /** It was taken: whoever has it asks for the next. Resolves when it does not come again. */
+  done(): Promise<void>;
 }
 
 export interface Dropped<M> {
@@ -83,7 +83,7 @@ export class Inbox<M extends Sized> {
    * it has not handed out when it is left is kept again, unless others listen and have seen it.
    */
   iterate(signal: AbortSignal | undefined, ended: boolean): AsyncIterableIterator<M> {
-    const iterator = new MessageIterator<M>(signal, (unread) => {
+    const iterator = new MessageIterator<M>(!this.#keeps, signal, (unread) => {
       this.#iterators.delete(iterator);
       if (!this.isHeard) for (const message of unread) this.#keep(message);
       this.#noticeHeard();
@@ -124,9 +124,13 @@ class MessageIterator<M extends Sized> implements AsyncIterableIterator<M> {
   readonly #onLeave: (unread: M[]) => void;
   /** What was handed out and is done with the next call. */
   #handed: M[] = [];
+  #turn: Promise<unknown> = Promise.resolve();
   #ended = false;
+  readonly #awaits: boolean;
 
-  constructor(signal: AbortSignal | undefined, onLeave: (unread: M[]) => void) {
+  /** `awaits`: the next message is given when the last one is done with. */
+  constructor(awaits: boolean, signal: AbortSignal | undefined, onLeave: (unread: M[]) => void) {
+    this.#awaits = awaits;
     this.#signal = signal;
     this.#onLeave = onLeave;
     signal?.addEventListener('abort', this.#leave, { once: true });
@@ -150,7 +154,14 @@ class MessageIterator<M extends Sized> implements AsyncIterableIterator<M> {
   }
 
   next(): Promise<IteratorResult<M, undefined>> {
-    for (const message of this.#handed.splice(0)) message.done();
+    const handed = this.#handed.splice(0);
+    if (!this.#awaits) return this.#take();
+    // Calls are answered in their order.
+    this.#turn = Promise.all([this.#turn, ...handed.map((message) => message.done())]);
+    return this.#turn.then(() => this.#take());
+  }
+
+  #take(): Promise<IteratorResult<M, undefined>> {
     const message = this.#queue.shift();
     if (message) {
       this.#handed.push(message);

@@ -125,22 +125,28 @@ export class Incoming {
       return;
     }
     if (this.#done.has(id)) {
-      this.#rpc?.notify({ op: 'done', kept });
+      void this.#finish(kept);
       return;
     }
     if (this.#isDurable && !this.#inbox.isHeard) return;
     const entry = { kept };
     this.#held.set(id, entry);
+    let finished: Promise<void> | undefined;
     const done = () => {
-      if (this.#done.has(id)) return;
+      if (finished) return finished;
       this.#done.set(id, true);
       this.#held.delete(id);
-      this.#rpc?.notify({ op: 'done', kept: entry.kept });
+      return (finished = this.#finish(entry.kept));
     };
     const arrival = { id, body, via, sender, at: new Date(at ?? Date.now()), done };
     this.#inbox.push(new Received(arrival, this.#replier));
     // Left by a durable inbox of an earlier visit.
-    if (!this.#isDurable) done();
+    if (!this.#isDurable) void done();
+  }
+
+  /** Resolves when the store does not have it any more. Another worker that gives it again is told the same. */
+  async #finish(kept: number): Promise<void> {
+    await this.#rpc?.request('done', { kept }).catch(() => {});
   }
 
   /** The worker is told who takes messages; what is not done is given again to who takes them next. */

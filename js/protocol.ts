@@ -221,6 +221,15 @@ export interface OutboxRequest {
   id: number;
   op: 'outbox';
 }
+/**
+ * The message of a durable inbox with this number is done. One that is done already is fine. Answered when the store does
+ * not have it any more, or cannot let go of it.
+ */
+export interface DoneRequest {
+  id: number;
+  op: 'done';
+  kept: number;
+}
 /** Drops what was not sealed yet. An unknown or finished message is fine. No event about the message follows. */
 export interface CancelRequest {
   id: number;
@@ -407,6 +416,7 @@ export type Request =
   | SendRequest
   | PersistRequest
   | OutboxRequest
+  | DoneRequest
   | CancelRequest
   | StatsRequest
   | TrafficRequest
@@ -457,12 +467,6 @@ export interface TakeNotice {
   op: 'take';
   taking: boolean;
 }
-/** The message with this number in the store is done. One that is done already is fine. No answer. */
-export interface DoneNotice {
-  op: 'done';
-  kept: number;
-}
-
 export type Notice =
   | OnlineNotice
   | WatchNotice
@@ -472,8 +476,7 @@ export type Notice =
   | StayNotice
   | StopNotice
   | PassphraseNotice
-  | TakeNotice
-  | DoneNotice;
+  | TakeNotice;
 export type PageMessage = Request | Notice;
 export type Op = Request['op'];
 
@@ -509,6 +512,7 @@ export interface Answers {
   gateways: GatewayData[];
   /** When the new gateway has taken us in and what a reload needs is on disk. */
   switch: Opened;
+  done: object;
   vault: ErrandAnswer;
   export: ErrandAnswer;
   /** When the gateway says so. */

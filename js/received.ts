@@ -15,7 +15,7 @@ export interface Arrival {
   readonly sender: Sender;
   readonly at: Date;
   /** Takes it out of a durable inbox. */
-  readonly done?: () => void;
+  readonly done?: () => Promise<void>;
 }
 
 export class Received implements ReceivedMessage {
@@ -25,7 +25,7 @@ export class Received implements ReceivedMessage {
   readonly via: 'mixlet' | 'plain';
   readonly from: ReplyTag | null;
   readonly #sender: Sender;
-  readonly #done: (() => void) | undefined;
+  readonly #done: (() => Promise<void>) | undefined;
   readonly #replier: Replier;
 
   constructor({ id, body, via, sender, at, done }: Arrival, replier: Replier) {
@@ -56,7 +56,7 @@ export class Received implements ReceivedMessage {
     return this.#replier.reply(this.#sender, data, options);
   }
 
-  done(): void {
-    this.#done?.();
+  async done(): Promise<void> {
+    await this.#done?.();
   }
 }

@@ -52,8 +52,8 @@ export interface MixClientOptions {
   reconnect?: ReconnectOptions | undefined;
   /**
    * Where received messages wait for the application. `memory` (default): in the page, and what it has not taken is gone
-   * after a reload. `durable`: in the store, encrypted, until they are done: at the next `next()` of `messages()`, or at
-   * `message.done()`. A message that was not done comes again, after a reload or when another loop begins, under the same
+   * after a reload. `durable`: in the store, encrypted, until they are done: at the next `next()` of `messages()`, which
+   * waits until the store knows, or at `message.done()`. A message that was not done comes again, after a reload or when another loop begins, under the same
    * `id`. One loop at a time takes them. A receipt is sent only when the message is in the store. Needs
    * `storage: 'indexeddb'`.
    */
@@ -466,8 +466,11 @@ export interface ReceivedMessage {
   json<T = unknown>(): T;
   /** The same as `send(message.from, …)`. Rejects `no-surbs` when it cannot be answered. */
   reply(data: MixData, options?: SendOptions): SentMessage;
-  /** Takes it out of the store, where `inbox: 'durable'` keeps it. Else it does nothing. */
-  done(): void;
+  /**
+   * Takes it out of the store, where `inbox: 'durable'` keeps it, and resolves when that is done: from then on it does not
+   * come again. Else it does nothing. Never rejects.
+   */
+  done(): Promise<void>;
 }
 
 export interface GatewayInfo {

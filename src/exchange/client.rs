@@ -313,13 +313,13 @@ impl<P: PacketFormat> Client<P> {
         self.inbox.take(is_taken);
     }
 
-    /// The application is done with a message of a durable inbox. One that is done already is fine.
-    pub fn done(&mut self, number: u32) {
-        if let Some(chore) = self.inbox.done(number) {
-            // What says that it was received goes to the store at the latest with this: else it could be received again.
-            self.engine.write_marks();
-            self.chores.push_back(chore);
-        }
+    /// The application is done with a message of a durable inbox. One that is done already is fine; whether it was not.
+    pub fn done(&mut self, number: u32) -> bool {
+        let Some(chore) = self.inbox.done(number) else { return false };
+        // What says that it was received goes to the store at the latest with this: else it could be received again.
+        self.engine.write_marks();
+        self.chores.push_back(chore);
+        true
     }
 
     /// Ends; see [`Engine::close`]. Requests fail.

@@ -73,6 +73,8 @@ pub enum Command {
     },
     /// A message of a durable inbox is done.
     Done {
+        /// To answer to, when the store does not have it any more.
+        id: RequestId,
         /// Its number in the store.
         kept: u32,
     },
@@ -266,7 +268,6 @@ impl Command {
         let choose = || Ok(Self::Choose { gateway: optional(message, "gatewayId", gateway_id)? });
         match op {
             "choose" => Some(choose()),
-            "done" => Some(whole(message, "kept").map(|kept| Self::Done { kept })),
             "kept" => Some(message_id(message).map(|message| Self::Kept { message })),
             "listen" => Some(listen()),
             "online" => Some(Ok(Self::Online)),
@@ -288,6 +289,7 @@ impl Command {
                 Self::Close { id, drain, timeout, forget: optional(message, "forgetMs", duration)? }
             }
             "export" => Self::Export { id, passphrase: secret(message, "secret")? },
+            "done" => Self::Done { id, kept: whole(message, "kept")? },
             "gateways" => Self::Gateways { id },
             "open" => Self::Open { id, options: OpenOptions::from_js(&field(message, "options")?)? },
             "outbox" => Self::Outbox { id },
@@ -310,7 +312,6 @@ impl Command {
         match self {
             Self::Choose { .. }
             | Self::Kept { .. }
-            | Self::Done { .. }
             | Self::Listen { .. }
             | Self::Online
             | Self::Passphrase(_)
@@ -319,6 +320,7 @@ impl Command {
             | Self::Watch { .. } => None,
             Self::Cancel { id, .. }
             | Self::Close { id, .. }
+            | Self::Done { id, .. }
             | Self::Exchange { id, .. }
             | Self::Export { id, .. }
             | Self::Gateways { id }

@@ -35,7 +35,8 @@ use super::vault::export;
 use super::waiting::Waiting;
 use super::writer::{Writer, Written};
 use crate::engine::{
-    self, Code, FetchError, FetchId, Incoming, LinkId, MessageId, Phase, Plan, Request, SendError, State, SwitchError,
+    self, Code, FetchError, FetchId, Incoming, LinkId, MessageId, Phase, Plan, Record, Request, SendError, Shelf,
+    State, SwitchError,
 };
 use crate::exchange::{Client, Event, RequestError};
 use crate::limits;
@@ -84,6 +85,8 @@ struct Driver {
     waiting: Waiting,
     /// Messages of the outbox on their way to the store, with who waits for that.
     persisting: Table<MessageId, RequestId>,
+    /// Messages of a durable inbox that are done and still in the store, with who waits for that.
+    finishing: Vec<(u32, RequestId)>,
     /// Why the last records could not be written.
     not_written: Code,
     alarm: Alarm,
@@ -153,6 +156,7 @@ impl Driver {
             exported,
             waiting: Waiting::default(),
             persisting: Table::new(),
+            finishing: Vec::new(),
             not_written: Code::StorageBlocked,
             alarm: Alarm::new(),
             alarm_at: None,
@@ -234,6 +238,11 @@ impl Driver {
             Input::Written(Written { records, ok, why, error }) => {
                 self.not_written = why.map_or(self.not_written, StorageError::code);
                 self.client.handle_written(&records, ok, now);
+                // What could not be deleted comes again, and nobody could help it by waiting longer.
+                let written = |kept: u32| records.contains(&Record::Page(Shelf::Inbox, kept));
+                for (_, id) in self.finishing.extract_if(.., |(kept, _)| written(*kept)) {
+                    self.post.done(id);
+                }
                 if let Some(error) = error {
                     self.post.failure(&error.into());
                 }
@@ -258,7 +267,10 @@ impl Driver {
                 }
                 self.close(id, drain, timeout, now);
             }
-            Command::Done { kept } => self.client.done(kept),
+            Command::Done { id, kept } => match self.client.done(kept) && self.writer.keeps() {
+                true => self.finishing.push((kept, id)),
+                false => self.post.done(id),
+            },
             Command::Exchange { id, call } => self.exchange(id, call, now),
             Command::Export { id, passphrase } => {
                 let backup = self.client.engine().backup().map_err(Failure::from);
@@ -703,6 +715,9 @@ impl Driver {
     async fn finish(&mut self) {
         for id in self.opening.take().into_iter().chain(self.switching.take()) {
             self.post.answer(id, Err(Failure::new(Code::Closed)));
+        }
+        for (_, id) in self.finishing.drain(..) {
+            self.post.done(id);
         }
         let persisting = core::mem::take(&mut self.persisting);
         for id in self.waiting.take_all().into_iter().chain(persisting.values().copied()) {

@@ -186,6 +186,7 @@ const client: Row[] = [
     'A durable inbox has one consumer; a message is done at the next next() or at done(), and else comes again under its id.',
     'durable.test.ts > a durable inbox > a message is done at the next next()',
     'durable.test.ts > a durable inbox > a message is done at done(), and no second time',
+    'durable.test.ts > a durable inbox > the next message is given when the store has let go of the last one, in the order of the calls',
     'durable.test.ts > a durable inbox > one loop at a time takes messages',
     'durable.test.ts > a durable inbox > what a loop leaves is given to the next one, also what it had in hand',
     'tabs.test.ts > tabs that share > messages of a durable inbox go to the page that took them first, and are given again to the next',

@@ -16,17 +16,32 @@ function give(worker: FakeWorker, kept: number, name = kept, via: 'mixlet' | 'pl
   worker.say({ event: 'received', body, via, wire, kept, at, canReply: true, tag, address: null });
 }
 
-/** What the worker was told of taking and of what is done. */
+/** What the worker was told of taking and of what is done; the latter it has done now. */
 async function told(worker: FakeWorker): Promise<unknown[]> {
   await worker.flush();
+  finish(worker);
   return worker.posted.flatMap((message): unknown[] => {
     if (message.op === 'take') return [message.taking ? 'take' : 'leave'];
     return message.op === 'done' ? [message.kept] : [];
   });
 }
 
-async function next(messages: AsyncIterator<ReceivedMessage>): Promise<ReceivedMessage> {
-  return (await messages.next()).value as ReceivedMessage;
+/** The store lets go of what is done. */
+function finish(worker: FakeWorker): void {
+  for (const message of worker.posted) {
+    if (message.op !== 'done' || finished.has(message)) continue;
+    finished.add(message);
+    worker.answer(message);
+  }
+}
+
+const finished = new WeakSet();
+
+/** The next message, as soon as the worker has let go of the last one. */
+async function next(messages: AsyncIterator<ReceivedMessage>, worker?: FakeWorker): Promise<ReceivedMessage> {
+  const coming = messages.next();
+  if (worker) await told(worker);
+  return (await coming).value as ReceivedMessage;
 }
 
 async function replaced(fake: Fake): Promise<FakeWorker> {
@@ -69,7 +84,7 @@ describe('a durable inbox', () => {
     give(worker, 2);
     await next(messages);
     expect(await told(worker)).toEqual(['take']);
-    await next(messages);
+    await next(messages, worker);
     expect(await told(worker)).toEqual(['take', 1]);
     const waiting = messages.next();
     expect(await told(worker)).toEqual(['take', 1, 2]);
@@ -85,10 +100,39 @@ describe('a durable inbox', () => {
     const messages = client.messages();
     give(worker, 1);
     const message = await next(messages);
-    message.done();
-    message.done();
+    void message.done();
+    void message.done();
     void messages.next();
     expect(await told(worker)).toEqual(['take', 1]);
+  });
+
+  test('the next message is given when the store has let go of the last one, in the order of the calls', async () => {
+    const { client, worker } = await connected(durable);
+    const messages = client.messages();
+    for (const kept of [1, 2, 3]) give(worker, kept);
+    const first = await next(messages);
+    const calls = [next(messages), next(messages)];
+    const done = first.done();
+    await worker.flush();
+    expect(await Promise.all([...calls, done].map(stateOf))).toEqual(['pending', 'pending', 'pending']);
+    finish(worker);
+    await done;
+    expect((await Promise.all(calls)).map(({ data }) => data[0])).toEqual([2, 3]);
+  });
+
+  test('a worker that dies before it has let go of a message does not hold up the next one', async () => {
+    const fake = await connected(durable);
+    const messages = fake.client.messages();
+    const { worker } = fake;
+    for (const kept of [1, 2]) give(worker, kept);
+    await next(messages);
+    const coming = next(messages);
+    await worker.flush();
+    expect(await stateOf(coming)).toBe('pending');
+    const another = await replaced(fake);
+    expect((await coming).data).toEqual(new Uint8Array([2]));
+    give(another, 1);
+    expect(await told(another)).toEqual(['take', 1]);
   });
 
   test('what a loop leaves is given to the next one, also what it had in hand', async () => {
@@ -105,10 +149,10 @@ describe('a durable inbox', () => {
     // What was on its way when the first loop was left comes twice.
     for (const kept of [1, 2, 1, 2]) give(worker, kept);
     expect(await next(messages)).toMatchObject({ id: seen?.id });
-    expect((await next(messages)).data).toEqual(new Uint8Array([2]));
+    expect((await next(messages, worker)).data).toEqual(new Uint8Array([2]));
     expect(await stateOf(messages.next())).toBe('pending');
     // Of what comes after it is done the worker is told so once more.
-    expect(await told(worker)).toEqual(['take', 'leave', 'take', 1, 2, 1, 2]);
+    expect(await told(worker)).toEqual(['take', 'leave', 'take', 1, 1, 2]);
   });
 
   test('what comes while nobody listens stays where it is', async () => {
@@ -136,7 +180,7 @@ describe('a durable inbox', () => {
     give(worker, 2);
     await vi.waitUntil(() => seen.length === 2);
     expect(await told(worker)).toEqual(['take']);
-    seen[1]?.done();
+    void seen[1]?.done();
     client.removeEventListener('message', listener);
     expect(await told(worker)).toEqual(['take', 2, 'leave']);
     client.addEventListener('message', listener, { once: true });
@@ -152,7 +196,7 @@ describe('a durable inbox', () => {
     const [first] = fake.workers as [FakeWorker];
     for (const kept of [1, 2, 3]) give(first, kept);
     await next(messages);
-    const inHand = await next(messages);
+    const inHand = await next(messages, first);
     expect(await told(first)).toEqual(['take', 1]);
     const worker = await replaced(fake);
     expect(await told(worker)).toEqual(['take']);
@@ -161,7 +205,7 @@ describe('a durable inbox', () => {
     give(worker, 12, 2);
     give(worker, 13, 3);
     expect(await told(worker)).toEqual(['take', 11]);
-    inHand.done();
+    void inHand.done();
     expect(await told(worker)).toEqual(['take', 11, 12]);
     expect((await next(messages)).data).toEqual(new Uint8Array([3]));
     void messages.next();
@@ -188,6 +232,6 @@ test('in memory done() does nothing', async () => {
     tag,
     address: null,
   });
-  (await next(messages)).done();
+  await (await next(messages)).done();
   expect(await told(worker)).toEqual([]);
 });

@@ -249,8 +249,8 @@ describe('tabs that share', () => {
     leader.say({ op: 'take', taking: true });
     leader.engine.post(kept(2), []);
     await follower.got(has(2));
-    follower.say({ op: 'done', kept: 2 });
-    expect(await leader.asked('done')).toEqual({ op: 'done', kept: 2 });
+    follower.say({ id: 91, op: 'done', kept: 2 });
+    expect(await leader.asked('done')).toMatchObject({ op: 'done', kept: 2 });
     expect(takes()).toEqual([true]);
     follower.say({ op: 'take', taking: false });
     await until(() => takes().length === 3);

@@ -43,6 +43,32 @@ async fn connecting_passes_its_phases_and_ends_with_an_address() {
 }
 
 #[test]
+async fn a_message_of_a_durable_inbox_is_done_when_the_store_does_not_have_it_any_more() {
+    let profile = fresh("done").await;
+    let options = options(devnet::directory(), &profile);
+    set(&options, "inbox", "durable".into());
+    let mut page = Page::new();
+    let opened = page.call("open", &[("options", (&options).into())]).await.unwrap();
+    let me = text(&opened, "address").unwrap();
+    page.handle(&object(&[("op", "take".into()), ("taking", true.into())]));
+    let stored = async || {
+        let all = raw(&profile).await;
+        all.iter().filter(|(_, key, _)| key.starts_with("page/inbox/")).count()
+    };
+    for round in 0..3 {
+        let id = page.send(round, &me, &[7; 100], "0");
+        page.answer(id).await.unwrap();
+        let kept = get(&page.event("received").await, "kept");
+        assert_eq!(stored().await, 1);
+        page.call("done", &[("kept", kept.clone())]).await.unwrap();
+        assert_eq!(stored().await, 0);
+        // Once more is fine.
+        page.call("done", &[("kept", kept)]).await.unwrap();
+    }
+    page.close().await;
+}
+
+#[test]
 async fn a_reload_keeps_the_address_and_logs_in_without_registering() {
     let profile = fresh("reload").await;
     let options = options(devnet::directory(), &profile);
