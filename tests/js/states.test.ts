@@ -24,30 +24,36 @@ import { address, gateway, heard, newClient, started, stats, stubBrowser, tag } 
  * the worker still waits for acks.
  */
 const table = `
-                       idle           connecting     ready    degraded  reconnecting  paused   closed  reviving       draining
-connect                asks           page           page     page      page          page     asks    page           waits
-close                  page           page           asks     asks      asks          asks     page    page           page
-send                   not-connected  waits          asks     asks      asks          asks     closed  waits          closed
-send, persist          errand         waits          asks     asks      asks          asks     errand  waits          waits
-reply                  not-connected  waits          asks     asks      asks          asks     closed  waits          closed
-request                not-connected  waits          asks     asks      asks          asks     closed  waits          closed
-requestAll             not-connected  waits          asks     asks      asks          asks     closed  waits          closed
-probe                  not-connected  waits          asks     asks      asks          asks     closed  waits          closed
-openStream             not-connected  waits          asks     asks      asks          asks     closed  waits          closed
-serve                  waits          asks           asks     asks      asks          asks     waits   asks           asks
-listen                 waits          asks           asks     asks      asks          asks     ends    asks           ends
-messages               listens        listens        listens  listens   listens       listens  ends    listens        ends
-peer                   page           page           page     page      page          page     page    page           page
-stats                  not-connected  not-connected  asks     asks      asks          asks     closed  not-connected  closed
-statsStream            waits          waits          asks     asks      asks          asks     ends    waits          ends
-privacyReport          page           page           page     page      page          page     page    page           page
-traffic.set            waits          waits          asks     asks      asks          asks     waits   waits          waits
-network.topology       not-connected  not-connected  asks     asks      asks          asks     closed  not-connected  closed
-network.gateways       not-connected  not-connected  asks     asks      asks          asks     closed  not-connected  closed
-network.switchGateway  not-connected  not-connected  asks     asks      asks          asks     closed  not-connected  closed
-outbox.list            errand         waits          asks     asks      asks          asks     errand  waits          waits
-outbox.find            errand         waits          asks     asks      asks          asks     errand  waits          waits
-outbox.cancel          errand         waits          asks     asks      asks          asks     errand  waits          waits
+                        idle           connecting     ready    degraded  reconnecting  paused   closed  reviving       draining
+connect                 asks           page           page     page      page          page     asks    page           waits
+close                   page           page           asks     asks      asks          asks     page    page           page
+send                    not-connected  waits          asks     asks      asks          asks     closed  waits          closed
+send, persist           errand         waits          asks     asks      asks          asks     errand  waits          waits
+reply                   not-connected  waits          asks     asks      asks          asks     closed  waits          closed
+request                 not-connected  waits          asks     asks      asks          asks     closed  waits          closed
+requestAll              not-connected  waits          asks     asks      asks          asks     closed  waits          closed
+probe                   not-connected  waits          asks     asks      asks          asks     closed  waits          closed
+openStream              not-connected  waits          asks     asks      asks          asks     closed  waits          closed
+serve                   waits          asks           asks     asks      asks          asks     waits   asks           asks
+listen                  waits          asks           asks     asks      asks          asks     ends    asks           ends
+messages                listens        listens        listens  listens   listens       listens  ends    listens        ends
+peer                    page           page           page     page      page          page     page    page           page
+stats                   not-connected  not-connected  asks     asks      asks          asks     closed  not-connected  closed
+statsStream             waits          waits          asks     asks      asks          asks     ends    waits          ends
+privacyReport           page           page           page     page      page          page     page    page           page
+traffic.set             waits          waits          asks     asks      asks          asks     waits   waits          waits
+network.topology        not-connected  not-connected  asks     asks      asks          asks     closed  not-connected  closed
+network.gateways        not-connected  not-connected  asks     asks      asks          asks     closed  not-connected  closed
+network.switchGateway   not-connected  not-connected  asks     asks      asks          asks     closed  not-connected  closed
+outbox.list             errand         waits          asks     asks      asks          asks     errand  waits          waits
+outbox.find             errand         waits          asks     asks      asks          asks     errand  waits          waits
+outbox.cancel           errand         waits          asks     asks      asks          asks     errand  waits          waits
+identity.export         errand         waits          errand   errand    errand        errand   errand  waits          waits
+identity.import         errand         waits          errand   errand    errand        errand   errand  waits          waits
+identity.rotate         errand         waits          asks     asks      asks          asks     errand  waits          waits
+identity.destroy        errand         waits          asks     asks      asks          asks     errand  waits          waits
+identity.setPassphrase  errand         waits          errand   errand    errand        errand   errand  waits          waits
+identity.durability     page           page           page     page      page          page     page    page           page
 `;
 
 interface Call {
@@ -55,6 +61,8 @@ interface Call {
   op?: PageMessage['op'] | ((message: PageMessage) => boolean);
   make(client: MixClient, message: ReceivedMessage | undefined): unknown;
 }
+
+const leaves = ({ op }: PageMessage) => op === 'vault' || op === 'close';
 
 const calls: Record<string, Call> = {
   connect: { op: 'open', make: (client) => client.connect() },
@@ -92,6 +100,13 @@ const calls: Record<string, Call> = {
   'outbox.list': { op: 'outbox', make: (client) => client.outbox.list() },
   'outbox.find': { op: 'outbox', make: (client) => client.outbox.find('ff'.repeat(16)) },
   'outbox.cancel': { op: 'outbox', make: (client) => client.outbox.cancel('ff'.repeat(16)) },
+  'identity.export': { op: 'vault', make: (client) => client.identity.export({ passphrase: 'x' }) },
+  'identity.import': { op: 'vault', make: (client) => client.identity.import(new Blob(['x']), { passphrase: 'x' }) },
+  // One that is connected leaves first.
+  'identity.rotate': { op: leaves, make: (client) => client.identity.rotate() },
+  'identity.destroy': { op: leaves, make: (client) => client.identity.destroy() },
+  'identity.setPassphrase': { op: 'vault', make: (client) => client.identity.setPassphrase('x') },
+  'identity.durability': { make: (client) => client.identity.durability() },
   'network.switchGateway': { op: 'switch', make: (client) => client.network.switchGateway(gateway.id) },
 };
 
@@ -226,8 +241,8 @@ async function outcome(fake: Fake, call: Call, message: ReceivedMessage | undefi
   await vi.advanceTimersByTimeAsync(0);
   await fake.workers.at(-1)?.flush();
   await fake.workers.at(-1)?.flush();
-  if (fake.workers.some(isAsked)) return 'asks';
   if (fake.workers.some(({ posted }) => posted.some((one) => one.op === 'vault' && !before.has(one)))) return 'errand';
+  if (fake.workers.some(isAsked)) return 'asks';
   if (seen.code !== undefined) return seen.code;
   if (seen.ended) return 'ends';
   if (call.op !== 'open') fake.client.connect().catch(() => {});
@@ -271,10 +286,13 @@ test('every state, every call and every cell is in the table', () => {
       .map(([name]) => prefix + name);
   // What is about listeners is the same in every state.
   const own = methods('', MixClient.prototype).filter((name) => !name.endsWith('EventListener'));
-  const { traffic, outbox } = newClient().client;
+  const { traffic, outbox, identity } = newClient().client;
+  // What the client tells its identity.
+  const internal = new Set(['opening', 'opened', 'becameVolatile'].map((name) => `identity.${name}`));
   const parts = [
     ...methods('traffic.', traffic),
     ...methods('outbox.', outbox),
+    ...methods('identity.', Object.getPrototypeOf(identity) as object).filter((name) => !internal.has(name)),
     ...methods('network.', Network.prototype),
   ];
   expect(rows.map(([call]) => call).sort()).toEqual([...own, ...parts, 'reply', 'send, persist'].sort());
