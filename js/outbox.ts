@@ -2,9 +2,10 @@ import { copyOf, lasting, readBlob } from './body.js';
 import { MixError, fromWire, mixError } from './errors.js';
 import { fromHex, toHex } from './hex.js';
 import { limits } from './limits.js';
-import type { Errand, ErrandAnswer, Letter, OutboxData, SendSettings, WorkerEvent } from './protocol.js';
+import type { Errand, ErrandAnswer, Letter, OutboxData, SendSettings } from './protocol.js';
 import type { Rpc } from './rpc.js';
-import { Handle } from './sent.js';
+import { Handle, follow } from './sent.js';
+import type { CourseEvent } from './sent.js';
 import { nextTask } from './tasks.js';
 import type { CallOptions, MixAddress, Outbox, OutboxEntry, Retransmit, SentMessage, Undelivered } from './types.js';
 import { bounded } from './wait.js';
@@ -46,8 +47,6 @@ export interface OutboxOwner {
   onUndelivered(undelivered: Undelivered, to: string): void;
   onRetransmit(retransmit: Retransmit): void;
 }
-
-type MessageEvent = Extract<WorkerEvent, { message: number }>;
 
 /**
  * Messages that are in the store until they have arrived. The store has them, the worker sends them, and here are the
@@ -161,40 +160,18 @@ export class PersistedMessages implements Outbox {
     this.#forgetUnwanted();
   }
 
-  handle(event: MessageEvent): void {
+  handle(event: CourseEvent): void {
     const entry = this.#byNumber.get(event.message);
-    if (!entry) return;
-    switch (event.event) {
-      case 'sent':
-        entry.handle.reachSent();
-        break;
-      case 'fragments': {
-        const { sent, acked, total, retransmissions } = event;
-        const progress = { fragmentsSent: sent, fragmentsAcked: acked, fragmentsTotal: total, retransmissions };
-        const fragments = entry.handle.advance(progress);
-        if (fragments > 0) this.#owner.onRetransmit({ id: entry.id, fragments, retransmissions });
-        break;
-      }
-      case 'delivered': {
-        const { roundTripMs, retransmissions } = event;
-        entry.handle.reachDelivered({ at: new Date(), roundTripMs, retransmissions });
-        if (!event.receipt) this.#end(entry);
-        break;
-      }
-      case 'receipted':
-        entry.handle.reachReceived(event.roundTripMs);
-        this.#end(entry);
-        break;
-      case 'notReceipted':
-        this.#end(entry, fromWire(event.error));
-        break;
-      case 'undelivered':
+    if (!entry || event.event === 'planned') return;
+    follow(entry.handle, event, {
+      onRetransmit: (retransmit) => this.#owner.onRetransmit(retransmit),
+      end: (error) => this.#end(entry, error),
+      lose: ({ error, acked, total }) => {
         // A worker that is closed leaves it in the store.
-        if (event.error.code !== 'closed-before-delivery' && event.error.code !== 'closed') {
-          this.#lose(entry, fromWire(event.error), event.acked, event.total);
-        }
-        break;
-    }
+        if (error.code === 'closed-before-delivery' || error.code === 'closed') return;
+        this.#lose(entry, fromWire(error), acked, total);
+      },
+    });
   }
 
   #add(key: Uint8Array, to: string, draft: Draft | null, signal: AbortSignal | undefined): Entry {

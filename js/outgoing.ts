@@ -1,9 +1,10 @@
 import { copyOf, lasting, readBlob } from './body.js';
 import { fromWire, mixError } from './errors.js';
 import { limits } from './limits.js';
-import type { SendSettings, WorkerEvent } from './protocol.js';
+import type { SendSettings } from './protocol.js';
 import type { Rpc } from './rpc.js';
-import { Handle } from './sent.js';
+import { Handle, follow } from './sent.js';
+import type { CourseEvent } from './sent.js';
 import { Jobs, nextTask } from './tasks.js';
 import type { Retransmit, SentMessage, Undelivered } from './types.js';
 import { Gate } from './wait.js';
@@ -40,8 +41,6 @@ export interface OutgoingListener {
   onUndelivered(undelivered: Undelivered, to: string): void;
   onRetransmit(retransmit: Retransmit): void;
 }
-
-type MessageEvent = Extract<WorkerEvent, { message: number }>;
 
 /**
  * The messages of a client that are not finished. They wait here until the worker is ready for them and has room, and
@@ -174,37 +173,19 @@ export class Outgoing {
   }
 
   /** Takes an event of the worker about one message. Unknown ones are of messages that were cancelled. */
-  handle(event: MessageEvent): void {
+  handle(event: CourseEvent): void {
     const entry = this.#entries.get(event.message);
     if (!entry) return;
-    switch (event.event) {
-      case 'planned':
-        this.#plan(entry, event.plan);
-        break;
-      case 'sent':
-        entry.handle.reachSent();
-        break;
-      case 'fragments':
-        this.#advance(entry, event);
-        break;
-      case 'delivered': {
-        const { roundTripMs, retransmissions } = event;
-        entry.handle.reachDelivered({ at: new Date(), roundTripMs, retransmissions });
-        if (entry.receipt) this.#release(entry);
-        else this.#end(entry);
-        break;
-      }
-      case 'receipted':
-        entry.handle.reachReceived(event.roundTripMs);
-        this.#end(entry);
-        break;
-      case 'notReceipted':
-        this.#end(entry, fromWire(event.error));
-        break;
-      case 'undelivered':
-        this.#fail(entry, fromWire(event.error), event.acked, event.total);
-        break;
+    if (event.event === 'planned') {
+      this.#plan(entry, event.plan);
+      return;
     }
+    follow(entry.handle, event, {
+      onRetransmit: (retransmit) => this.#listener.onRetransmit(retransmit),
+      awaitReceipt: () => this.#release(entry),
+      end: (error) => this.#end(entry, error),
+      lose: ({ error, acked, total }) => this.#fail(entry, fromWire(error), acked, total),
+    });
   }
 
   /** Gives the worker what it has room for, a part in each task. */
@@ -327,12 +308,6 @@ export class Outgoing {
   #watch(entry: Entry, watched: boolean): void {
     entry.watched = watched;
     if (entry.posted) this.#rpc?.notify({ op: 'watch', message: entry.number, watched });
-  }
-
-  #advance(entry: Entry, { sent, acked, total, retransmissions }: Extract<WorkerEvent, { event: 'fragments' }>): void {
-    const progress = { fragmentsSent: sent, fragmentsAcked: acked, fragmentsTotal: total, retransmissions };
-    const fragments = entry.handle.advance(progress);
-    if (fragments > 0) this.#listener.onRetransmit({ id: entry.handle.id, fragments, retransmissions });
   }
 
   /** A delivered message is done with, and the receipt that did not come is no failure of the message. */

@@ -1,7 +1,8 @@
-import { mixError } from './errors.js';
+import { fromWire, mixError } from './errors.js';
 import { Latch } from './latch.js';
 import { Latest } from './latest.js';
-import type { Delivery, SendProgress, SentMessage } from './types.js';
+import type { WorkerEvent } from './protocol.js';
+import type { Delivery, Retransmit, SendProgress, SentMessage } from './types.js';
 
 const stages = ['queued', 'sent', 'delivered', 'received'] as const;
 
@@ -10,6 +11,52 @@ export interface HandleOwner {
   cancel(reason: unknown): void;
   /** Somebody follows how far the message comes, or nobody does any more. */
   watch(watched: boolean): void;
+}
+
+/** What is said of one message. */
+export type CourseEvent = Extract<WorkerEvent, { message: number }>;
+
+/** What becomes of a message apart from its handle. */
+export interface Course {
+  onRetransmit(retransmit: Retransmit): void;
+  /** Every fragment was acknowledged, and the receipt is to come. */
+  awaitReceipt?(): void;
+  /** It is done with; `error`: its receipt does not come. */
+  end(error?: unknown): void;
+  lose(event: Extract<CourseEvent, { event: 'undelivered' }>): void;
+}
+
+/** Takes an event about a message, but that it was cut, which only some ask for. */
+export function follow(handle: Handle, event: Exclude<CourseEvent, { event: 'planned' }>, course: Course): void {
+  switch (event.event) {
+    case 'sent':
+      handle.reachSent();
+      break;
+    case 'fragments': {
+      const { sent, acked, total, retransmissions } = event;
+      const progress = { fragmentsSent: sent, fragmentsAcked: acked, fragmentsTotal: total, retransmissions };
+      const fragments = handle.advance(progress);
+      if (fragments > 0) course.onRetransmit({ id: handle.id, fragments, retransmissions });
+      break;
+    }
+    case 'delivered': {
+      const { roundTripMs, retransmissions } = event;
+      handle.reachDelivered({ at: new Date(), roundTripMs, retransmissions });
+      if (event.receipt) course.awaitReceipt?.();
+      else course.end();
+      break;
+    }
+    case 'receipted':
+      handle.reachReceived(event.roundTripMs);
+      course.end();
+      break;
+    case 'notReceipted':
+      course.end(fromWire(event.error));
+      break;
+    case 'undelivered':
+      course.lose(event);
+      break;
+  }
 }
 
 /** What the application holds of a message it sends: promises that settle in order, each once. */

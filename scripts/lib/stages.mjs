@@ -105,7 +105,7 @@ export const stages = [
   script('starters', 'starter apps', 'test:starters'),
 ];
 
-export const BESIDE = ['scripts', 'rust', 'wasm'];
+export const BESIDE = ['scripts', 'rust'];
 
 /** The Rust tests in a real browser, with a devnet of their own. */
 function browserTests(browser, driver) {
