@@ -28,7 +28,7 @@ import { privacyReport } from './privacy.js';
 import { OUTBOX_MESSAGES } from './protocol.js';
 import type { ClientState, GatewayData, TrafficSettings, Opened as OpenedData, WorkerEvent } from './protocol.js';
 import { Session, openOptions, wasmSource } from './session.js';
-import { statsStream } from './stats.js';
+import { counted, statsStream } from './stats.js';
 import { missingFeatures, supportAdvice } from './support.js';
 import type {
   CallOptions,
@@ -342,8 +342,7 @@ export class MixClient extends EventTarget {
   /** What was counted since `connect`. Before it rejects with `not-connected`, after `close` with `closed`. */
   async stats(options: StatsOptions = {}): Promise<MixStats> {
     const bounds = checkCall('stats', options, limits.statsTimeoutMs);
-    const stats = await bounded(this.#connected().rpc.request('stats', {}), bounds);
-    return { ...stats, at: new Date(), state: this.#state };
+    return counted(await bounded(this.#connected().rpc.request('stats', {}), bounds), this.#state);
   }
 
   /**

@@ -48,6 +48,7 @@ export function checkClientOptions(options: MixClientOptions): CheckedOptions {
     'tabs',
     'inbox',
     'pseudonym',
+    'stats',
     'askForMore',
     'trace',
     'wasm',
@@ -62,6 +63,7 @@ export function checkClientOptions(options: MixClientOptions): CheckedOptions {
     tabs = 'exclusive',
     inbox = 'memory',
     pseudonym = 'fresh',
+    stats = 'visit',
     askForMore = true,
     trace = false,
   } = options;
@@ -78,6 +80,7 @@ export function checkClientOptions(options: MixClientOptions): CheckedOptions {
   if (inbox !== 'memory' && inbox !== 'durable') throw invalid("inbox must be 'memory' or 'durable'");
   if (inbox === 'durable' && storage === 'memory') throw invalid("inbox: 'durable' needs storage: 'indexeddb'");
   if (pseudonym !== 'fresh' && pseudonym !== 'kept') throw invalid("pseudonym must be 'fresh' or 'kept'");
+  if (stats !== 'visit' && stats !== 'kept') throw invalid("stats must be 'visit' or 'kept'");
   checkBoolean('askForMore', askForMore);
   checkBoolean('trace', trace);
   checkKeys('gateway', options.gateway ?? {}, ['id', 'select']);
@@ -95,6 +98,7 @@ export function checkClientOptions(options: MixClientOptions): CheckedOptions {
     tabs,
     inbox,
     pseudonym,
+    stats,
     gatewayId,
     gatewaySelect: typeof select === 'function' ? 'ask' : select,
     askPassphrase: options.passphrase,

@@ -9,7 +9,7 @@ const bytesIn = 70 /* the gateway took it */ + (30 + 21) /* its ack */ + (30 + 1
 /** What these settings show to whom. */
 export function privacyReport(options: CheckedOptions): PrivacyReport {
   const { slotMs, loopMs, hopDelayMs, ackDelayMs, dangerNoPacing, askForMore, gatewaySelect } = options;
-  const { pseudonym, storage, topology, worker, minPerformance = 50, refreshMs = 300_000 } = options;
+  const { pseudonym, stats, storage, topology, worker, minPerformance = 50, refreshMs = 300_000 } = options;
   const rate = 1000 / loopMs + (dangerNoPacing ? 0 : 1000 / slotMs);
 
   const leaving = dangerNoPacing
@@ -66,6 +66,11 @@ export function privacyReport(options: CheckedOptions): PrivacyReport {
       'storage',
       storage === 'indexeddb',
       'The keys stay in this browser: the gateway knows you again at each visit, and scripts of this origin can use them.',
+    ],
+    [
+      'stats',
+      stats === 'kept' && storage !== 'memory',
+      'Who copies your disk and can open what is stored sees how much you have sent and received, and since when.',
     ],
     ['network.minPerformance', minPerformance !== 50, otherNodes],
     ['network.topology', topology !== undefined, otherNodes],

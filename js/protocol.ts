@@ -76,6 +76,7 @@ export interface OpenOptions extends TrafficSettings {
   tabs: 'exclusive' | 'share';
   inbox: 'memory' | 'durable';
   pseudonym: 'fresh' | 'kept';
+  stats: 'visit' | 'kept';
   gatewayId?: string | undefined;
   /** How the gateway of a new client is chosen. `ask`: by the page, which is sent `choose-gateway`. */
   gatewaySelect: 'random' | 'fastest' | 'ask';
@@ -568,7 +569,29 @@ export interface StatsData {
   surbsHeld: number;
   topologyAgeMs: number;
   wasmBytes: number;
+  /** Over all visits, where that is kept. */
+  kept: KeptSums | null;
 }
+
+/** As in the store; `since` is in seconds since 1970. */
+export type KeptSums = [
+  since: number,
+  visits: number,
+  real: number,
+  reply: number,
+  retransmission: number,
+  cover: number,
+  message: number,
+  ack: number,
+  coverCome: number,
+  unknown: number,
+  bytesIn: number,
+  bytesOut: number,
+  delivered: number,
+  received: number,
+  undelivered: number,
+  reconnects: number,
+];
 
 export interface PacketData {
   kind: 'real' | 'reply' | 'retransmission' | 'cover' | 'message' | 'ack' | 'unknown';

@@ -1,13 +1,35 @@
 import { checkKeys, checkNumber, checkSignal } from './options.js';
 import { limits } from './limits.js';
-import type { ClientState } from './protocol.js';
-import type { MixStats, StatsOptions, StatsStreamOptions } from './types.js';
+import type { ClientState, KeptSums, StatsData } from './protocol.js';
+import type { KeptStats, MixStats, StatsOptions, StatsStreamOptions } from './types.js';
 import { pause } from './wait.js';
 
 /** Where statistics come from: a client. */
 export interface StatsSource extends EventTarget {
   readonly state: ClientState;
   stats(options: StatsOptions): Promise<MixStats>;
+}
+
+/** What the worker has counted. */
+export function counted(stats: StatsData, state: ClientState): MixStats {
+  return { ...stats, kept: stats.kept && keptStats(stats.kept), at: new Date(), state };
+}
+
+function keptStats(sums: KeptSums): KeptStats {
+  const [since, visits, real, reply, retransmission, cover, message, ack, coverCome, unknown, bytesIn, bytesOut] = sums;
+  const [delivered, received, undelivered, reconnects] = sums.slice(12) as [number, number, number, number];
+  return {
+    since: new Date(since * 1000),
+    visits,
+    out: { real, reply, retransmission, cover },
+    in: { message, ack, cover: coverCome, unknown },
+    bytesIn,
+    bytesOut,
+    delivered,
+    received,
+    undelivered,
+    reconnects,
+  };
 }
 
 /** The statistics now and then, asked for only when somebody waits for them. Throws `MixError` `config-invalid`. */

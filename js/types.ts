@@ -63,6 +63,12 @@ export interface MixClientOptions {
    * each start, another for each recipient; a recipient then knows that it is you again.
    */
   pseudonym?: 'fresh' | 'kept' | undefined;
+  /**
+   * What `stats()` counts. `visit` (default): since `connect`, and nothing of it is stored. `kept`: besides, sums over all
+   * visits are stored, encrypted, and are in `kept`; a copy of the disk that is opened then tells how much was sent and
+   * received since when. Back at `visit` they are deleted. Of no effect with `storage: 'memory'`.
+   */
+  stats?: 'visit' | 'kept' | undefined;
   /** May ask a peer for more SURBs, which tells it our address. Default true. */
   askForMore?: boolean | undefined;
   /** Raises `packet` events, which cost something. Default false. */
@@ -555,6 +561,27 @@ export interface MixStats {
   surbsHeld: number;
   topologyAgeMs: number;
   wasmBytes: number;
+  /** The sums over all visits of this identity, with the option `stats: 'kept'` and where something is stored. */
+  kept: KeptStats | null;
+}
+
+/** Sums over all visits, the present one included. A crash loses at most the last 10 s. */
+export interface KeptStats {
+  /** When the first visit that is counted began. */
+  since: Date;
+  /** How often a worker was connected; another one that takes over counts too. */
+  visits: number;
+  /** As in `MixStats`. */
+  out: Record<'real' | 'reply' | 'retransmission' | 'cover', number>;
+  in: Record<'message' | 'ack' | 'cover' | 'unknown', number>;
+  bytesIn: number;
+  bytesOut: number;
+  /** Messages that were delivered. */
+  delivered: number;
+  /** Messages that came; with `inbox: 'durable'` those that are done. */
+  received: number;
+  undelivered: number;
+  reconnects: number;
 }
 
 export interface StateChange {

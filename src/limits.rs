@@ -335,6 +335,8 @@ pub const TOPOLOGY_RECORD_GAP: Duration = Duration::from_secs(3600);
 /// Pages are written at most once in this time, all that have changed together. What a client learns in it is lost when
 /// it ends without a word.
 pub const PAGES_GAP: Duration = Duration::from_millis(250);
+/// Sums over all visits are written so often, and lost by a crash for so long.
+pub const TALLY_INTERVAL: Duration = Duration::from_secs(10);
 /// A page of small things of this length is full.
 pub const PAGE_LEN: usize = 4 << 10;
 /// A page of SURBs or fragments of this length is full. With the last entry it is far below [`RECORD_LEN_MAX`].

@@ -35,6 +35,8 @@ mod socket;
 mod store;
 #[path = "web/stored.rs"]
 mod stored;
+#[path = "web/tally.rs"]
+mod tally;
 #[path = "web/tap.rs"]
 mod tap;
 #[path = "web/vault.rs"]

@@ -117,6 +117,8 @@ pub enum Record {
     Identity,
     /// The gateway, the key shared with it, the last login time.
     Registration,
+    /// Sums over all visits. The driver's own, where the user wants them.
+    Tally,
     /// The topology last used. No secret, and nothing is lost with it but a fetch.
     Topology,
     /// A page of what whoever goes on with this identity needs. One that is lost costs what is in it.

@@ -191,6 +191,8 @@ pub struct OpenOptions {
     pub has_passphrase: bool,
     /// An exported identity to begin with, where nothing is kept.
     pub imported: Option<Imported>,
+    /// Sums over all visits are kept.
+    pub keeps_stats: bool,
     directories: Vec<String>,
     topology: Option<String>,
     gateway: Option<String>,
@@ -438,16 +440,9 @@ impl OpenOptions {
             },
             secure_page: flag(options, "securePage")?,
             ask_for_more: flag(options, "askForMore")?,
-            keeps_inbox: match text(options, "inbox")?.as_str() {
-                "memory" => false,
-                "durable" => true,
-                _ => return Err(invalid("inbox must be 'memory' or 'durable'".to_owned())),
-            },
-            keeps_pseudonyms: match text(options, "pseudonym")?.as_str() {
-                "fresh" => false,
-                "kept" => true,
-                _ => return Err(invalid("pseudonym must be 'fresh' or 'kept'".to_owned())),
-            },
+            keeps_inbox: either(options, "inbox", ["memory", "durable"])?,
+            keeps_pseudonyms: either(options, "pseudonym", ["fresh", "kept"])?,
+            keeps_stats: either(options, "stats", ["visit", "kept"])?,
         })
     }
 
@@ -636,6 +631,12 @@ pub(super) fn flag(object: &JsValue, name: &str) -> Result<bool, Failure> {
     field(object, name)?.as_bool().ok_or_else(|| invalid(format!("{name} must be true or false")))
 }
 
+/// Whether it is the second of two words.
+fn either(object: &JsValue, name: &str, [no, yes]: [&str; 2]) -> Result<bool, Failure> {
+    let word = text(object, name)?;
+    if word == no || word == yes { Ok(word == yes) } else { Err(invalid(format!("{name} must be '{no}' or '{yes}'"))) }
+}
+
 /// The id of an envelope, or of a message of the outbox.
 pub(super) fn wire(object: &JsValue, name: &str) -> Result<Id, Failure> {
     id(&field(object, name)?)
@@ -736,6 +737,7 @@ const OPEN_FIELDS: &[&str] = &[
     "askForMore",
     "inbox",
     "pseudonym",
+    "stats",
 ];
 const RECONNECT_FIELDS: &[&str] = &["minMs", "maxMs", "maxAttempts"];
 const SEND_FIELDS: &[&str] = &["timeoutMs", "replies", "reliable", "priority", "watched", "receipt"];

@@ -31,6 +31,7 @@ use super::post::{self, Post};
 use super::socket::{Socket, SocketEvent};
 use super::start::{Prepared, prepare};
 use super::store::StorageError;
+use super::tally::Tally;
 use super::vault::export;
 use super::waiting::Waiting;
 use super::writer::{Writer, Written};
@@ -81,6 +82,8 @@ struct Driver {
     watch: Option<Watch>,
     /// Under which address the identity in the store was exported last.
     exported: Option<[u8; ADDRESS_LEN]>,
+    /// Sums over all visits, where they are kept.
+    tally: Option<Tally>,
     /// Sends the engine had no room for.
     waiting: Waiting,
     /// Messages of the outbox on their way to the store, with who waits for that.
@@ -134,7 +137,7 @@ enum Input {
 
 impl Driver {
     fn new(post: Post, commands: Receiver<Command>, opening: RequestId, prepared: Prepared, secure_page: bool) -> Self {
-        let Prepared { clock, config, identity, registration, topology, pages, exported, store } = prepared;
+        let Prepared { clock, config, identity, registration, topology, pages, exported, tally, store } = prepared;
         let rng = Box::new(rand_core::UnwrapErr(getrandom::SysRng));
         let mut client = Client::new(config, identity, registration, rng, clock.now());
         if let Some(record) = topology {
@@ -154,6 +157,7 @@ impl Driver {
             writer: Writer::new(store.map(Rc::new)),
             watch: None,
             exported,
+            tally,
             waiting: Waiting::default(),
             persisting: Table::new(),
             finishing: Vec::new(),
@@ -267,10 +271,14 @@ impl Driver {
                 }
                 self.close(id, drain, timeout, now);
             }
-            Command::Done { id, kept } => match self.client.done(kept) && self.writer.keeps() {
-                true => self.finishing.push((kept, id)),
-                false => self.post.done(id),
-            },
+            Command::Done { id, kept } => {
+                let is_new = self.client.done(kept);
+                self.tally.iter_mut().filter(|_| is_new).for_each(Tally::count_done);
+                match is_new && self.writer.keeps() {
+                    true => self.finishing.push((kept, id)),
+                    false => self.post.done(id),
+                }
+            }
             Command::Exchange { id, call } => self.exchange(id, call, now),
             Command::Export { id, passphrase } => {
                 let backup = self.client.engine().backup().map_err(Failure::from);
@@ -319,8 +327,9 @@ impl Driver {
             Command::Switch { id, gateway } => self.switch(id, gateway, now),
             Command::Stats { id } => {
                 let mut stats = self.client.engine().stats(now);
-                stats.dropped.page += self.writer.lost();
-                self.answer(id, Some(post::stats(&stats, &self.client.dropped())))
+                stats.dropped.page += self.writer.lost() + self.tally.as_ref().map_or(0, Tally::damaged);
+                let kept = self.tally.as_ref().map(|tally| tally.sums(&stats));
+                self.answer(id, Some(post::stats(&stats, &self.client.dropped(), kept)))
             }
             Command::Take { taking } => self.client.take_messages(taking),
             Command::Topology { id } => {
@@ -496,10 +505,21 @@ impl Driver {
         }
         let any = !events.is_empty();
         for event in events {
+            self.tally.iter_mut().for_each(|tally| tally.count(&event));
             self.deliver(event);
         }
         self.answer_written();
+        self.keep_tally(false);
         any
+    }
+
+    /// Has the sums written where it is time, once we are connected.
+    fn keep_tally(&mut self, is_last: bool) {
+        if let Some(tally) = self.tally.as_mut().filter(|_| self.address.is_some())
+            && let Some(record) = tally.due(&self.client, is_last, self.clock.now())
+        {
+            self.writer.save(Record::Tally, record);
+        }
     }
 
     /// Frames leave while the browser holds few of them; the others stay in the engine, which is bounded.
@@ -723,6 +743,7 @@ impl Driver {
         for id in self.waiting.take_all().into_iter().chain(persisting.values().copied()) {
             self.post.answer(id, Err(Failure::new(Code::ClosedBeforeDelivery)));
         }
+        self.keep_tally(true);
         let flushed = poll_fn(|context| {
             while let Poll::Ready(written) = self.writer.poll_done(context) {
                 if let Some(error) = written.error {

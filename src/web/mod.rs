@@ -20,6 +20,7 @@ pub mod post;
 pub mod socket;
 pub mod start;
 pub mod store;
+pub mod tally;
 pub mod vault;
 mod waiting;
 mod writer;

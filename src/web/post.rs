@@ -12,6 +12,7 @@ use js_sys::{Array, Function, JSON, Object, Reflect, Uint8Array};
 use wasm_bindgen::JsValue;
 
 use super::convert::{Failure, RequestId};
+use super::tally::Sums;
 use crate::engine::{Event, MessageId, Overflow, Packet, Phase, Recipient, Stats};
 use crate::exchange::envelope::Id;
 use crate::exchange::{OutboxStage, OutboxState};
@@ -312,11 +313,13 @@ pub fn nothing() -> JsValue {
 }
 
 /// The answer to `stats`. `dropped` is what led to nothing between mixlet peers.
-pub fn stats(stats: &Stats, dropped: &[(&str, u64)]) -> JsValue {
+pub fn stats(stats: &Stats, dropped: &[(&str, u64)], kept: Option<Sums>) -> JsValue {
     let numbers = |entries: &[(&str, u64)]| {
         let fields: Vec<_> = entries.iter().map(|(name, number)| (*name, Value::Unsigned(*number))).collect();
         json::object(&fields)
     };
+    let kept =
+        kept.map_or_else(|| "null".to_owned(), |sums| format!("[{}]", sums.map(|sum| sum.to_string()).join(",")));
     let (sent, received) = (&stats.sent, &stats.received);
     let round_trip = stats
         .round_trip
@@ -353,6 +356,7 @@ pub fn stats(stats: &Stats, dropped: &[(&str, u64)]) -> JsValue {
         ("surbsHeld", Value::Unsigned(stats.surbs_held)),
         ("topologyAgeMs", millis(stats.topology_age.unwrap_or_default())),
         ("wasmBytes", Value::Unsigned(wasm_bytes)),
+        ("kept", Value::Json(&kept)),
     ]))
 }
 

@@ -11,6 +11,7 @@ use super::clock::Clock;
 use super::convert::{Failure, OpenOptions, Storage};
 use super::post::Post;
 use super::store::{StorageError, Store};
+use super::tally::Tally;
 use super::vault::{Asker, unseal};
 use crate::backup::{Backup, Cost};
 use crate::engine::{Code, Config, Phase, Record};
@@ -33,6 +34,8 @@ pub struct Prepared {
     pub pages: Vec<(Record, Option<Zeroizing<Vec<u8>>>)>,
     /// Under which address the identity was exported last.
     pub exported: Option<[u8; ADDRESS_LEN]>,
+    /// Sums over all visits, where they are kept.
+    pub tally: Option<Tally>,
     /// `None`: nothing is kept.
     pub store: Option<Store>,
 }
@@ -52,12 +55,12 @@ pub async fn prepare(
     post.progress(Phase::Storage, STORAGE_FRACTION);
     let asker = Asker::new(post, options.has_passphrase, answers);
     if options.storage != Storage::Memory {
-        match stored(&options.profile, &asker).await {
+        match stored(options, &asker).await {
             Ok(stored) => {
                 config.keeps_pages = true;
-                let Stored { identity, registration, topology, pages, exported, store } = stored;
+                let Stored { identity, registration, topology, pages, exported, tally, store } = stored;
                 let store = Some(store);
-                return Ok(Prepared { clock, config, identity, registration, topology, pages, exported, store });
+                return Ok(Prepared { clock, config, identity, registration, topology, pages, exported, tally, store });
             }
             Err(Unusable::Nowhere(error)) if options.storage == Storage::Either => post.volatile(&error.into()),
             Err(Unusable::Nowhere(error)) => return Err(error.into()),
@@ -72,7 +75,7 @@ pub async fn prepare(
         None => (generate(), None),
     };
     let (pages, exported) = (Vec::new(), None);
-    Ok(Prepared { clock, config, identity, registration, topology: None, pages, exported, store: None })
+    Ok(Prepared { clock, config, identity, registration, topology: None, pages, exported, tally: None, store: None })
 }
 
 /// What the store has.
@@ -82,6 +85,7 @@ struct Stored {
     topology: Option<Zeroizing<Vec<u8>>>,
     pages: Vec<(Record, Option<Zeroizing<Vec<u8>>>)>,
     exported: Option<[u8; ADDRESS_LEN]>,
+    tally: Option<Tally>,
     store: Store,
 }
 
@@ -105,11 +109,16 @@ impl From<Failure> for Unusable {
     }
 }
 
-async fn stored(profile: &str, asker: &Asker<'_>) -> Result<Stored, Unusable> {
-    let store = Store::unlock(profile, Cost::default(), true, async || asker.ask().await).await?;
+async fn stored(options: &OpenOptions, asker: &Asker<'_>) -> Result<Stored, Unusable> {
+    let store = Store::unlock(&options.profile, Cost::default(), true, async || asker.ask().await).await?;
     // All at once: most of it is waiting for the browser.
-    let (identity, topology, pages, exported) =
-        join!(read_identity(&store), store.load(Record::Topology), store.load_pages(), store.exported());
+    let (identity, topology, pages, exported, tally) = join!(
+        read_identity(&store),
+        store.load(Record::Topology),
+        store.load_pages(),
+        store.exported(),
+        store.load(Record::Tally)
+    );
     let (identity, registration) = identity?;
     let identity = match identity {
         Some(identity) => identity,
@@ -121,7 +130,16 @@ async fn stored(profile: &str, asker: &Asker<'_>) -> Result<Stored, Unusable> {
     };
     // Damaged or not there is the same: it is fetched. Nor does any page stop a start.
     let (topology, pages) = (topology.unwrap_or(None), pages.unwrap_or_default());
-    Ok(Stored { identity, registration, topology, pages, exported, store })
+    let tally = if options.keeps_stats {
+        Some(Tally::begin(tally, Clock::unix()))
+    } else {
+        if !matches!(tally, Ok(None)) {
+            // What cannot be deleted now is so at the next start.
+            let _ = store.forget(Record::Tally).await;
+        }
+        None
+    };
+    Ok(Stored { identity, registration, topology, pages, exported, tally, store })
 }
 
 /// The keys of a store and where they are registered, as far as they are there.

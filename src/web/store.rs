@@ -47,6 +47,8 @@ pub struct Kept<'a> {
     pub registration: Option<&'a [u8]>,
     /// The address under which it was exported.
     pub exported: Option<&'a Address>,
+    /// It was here before: what was counted for it stays.
+    pub is_same: bool,
 }
 
 impl Store {
@@ -222,6 +224,9 @@ impl Store {
             self.change(RECORDS, EXPORTED, exported.as_deref())?,
             Change { store: RECORDS, key: pages()?.into(), sealed: None },
         ]);
+        if !kept.is_same {
+            changes.push(self.change(RECORDS, &record_key(Record::Tally), None)?);
+        }
         if !keeps_mail {
             let all = KeyRange::lower_bound(&JsValue::from_str(""), None).map_err(|_| StorageError::Blocked)?;
             changes.push(Change { store: MAIL, key: all.into(), sealed: None });
@@ -321,6 +326,7 @@ fn record_key(record: Record) -> Cow<'static, str> {
     match record {
         Record::Identity => "identity".into(),
         Record::Registration => "registration".into(),
+        Record::Tally => "tally".into(),
         Record::Topology => "topology".into(),
         Record::Page(shelf, number) => format!("{PAGES_FROM}{}/{number:08x}", shelf_name(shelf)).into(),
     }

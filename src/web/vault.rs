@@ -124,7 +124,7 @@ impl Errand {
                 // What cannot be read is nothing to be replaced.
                 read_identity(&store).await?;
                 let identity = generate().to_bytes();
-                let kept = Kept { identity: &identity, registration: None, exported: None };
+                let kept = Kept { identity: &identity, registration: None, exported: None, is_same: false };
                 store.replace_identity(&kept, true).await?;
             }
             Task::Status => {
@@ -183,7 +183,7 @@ async fn import(store: &Store, backup: &Backup, address: Option<&Address>, repla
     let identity = backup.identity.to_bytes();
     let registration = backup.registration.as_ref().map(Registration::to_bytes);
     let registration = registration.as_ref().map(|bytes| bytes.as_slice());
-    store.replace_identity(&Kept { identity: &identity, registration, exported: address }, is_same).await?;
+    store.replace_identity(&Kept { identity: &identity, registration, exported: address, is_same }, is_same).await?;
     Ok(())
 }
 

@@ -80,7 +80,7 @@ impl Writer {
     /// Whether everything is written without which the next start would lose the address.
     pub fn is_settled(&self) -> bool {
         let mut records = self.batch.iter().chain(self.queue.iter().map(|(record, _)| record));
-        records.all(|record| is_page(record) || *record == Record::Topology)
+        records.all(|record| is_page(record) || matches!(record, Record::Topology | Record::Tally))
     }
 
     /// Pages that could not be written.
@@ -141,8 +141,8 @@ impl Writer {
         self.batch = batch.iter().map(|(record, _)| *record).collect();
         Some(Box::pin(async move {
             let written = store.write(&batch).await;
-            // The one record that nobody misses: the next start asks a directory.
-            if batch[0].0 == Record::Topology { Ok(()) } else { written }
+            // Records that nobody misses: the next start asks a directory, and sums are written again soon.
+            if matches!(batch[0].0, Record::Topology | Record::Tally) { Ok(()) } else { written }
         }))
     }
 }

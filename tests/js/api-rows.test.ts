@@ -202,6 +202,13 @@ const client: Row[] = [
     'rust > a_pseudonym_that_is_kept_is_the_same_in_every_run_and_another_for_each_recipient',
   ],
   [
+    'MixClientOptions.stats KeptStats.*',
+    'With kept there are sums over all visits; else nothing of them is stored.',
+    'lifecycle.test.ts > stats > over all visits are the worker’s sums by their names',
+    'rust > each_visit_adds_to_the_sums_until_they_are_not_wanted_any_more',
+    'rust > they_belong_to_the_identity_and_damage_is_no_harm',
+  ],
+  [
     'MixClientOptions.askForMore',
     'Without leave to ask, no peer is asked for more reply blocks.',
     'rust > without_leave_to_ask_only_what_was_given_is_used',

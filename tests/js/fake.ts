@@ -122,6 +122,7 @@ export const stats: StatsData = {
   surbsHeld: 18,
   topologyAgeMs: 19,
   wasmBytes: 20,
+  kept: null,
 };
 
 export const wire = (error: Partial<WireError> & { code: string }): WireError => ({

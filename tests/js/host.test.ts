@@ -314,6 +314,7 @@ const options: OpenOptions = {
   securePage: false,
   inbox: 'memory',
   pseudonym: 'fresh',
+  stats: 'visit',
   askForMore: true,
   gatewaySelect: 'random',
   trace: false,

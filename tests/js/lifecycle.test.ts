@@ -1,5 +1,5 @@
 import { beforeEach, describe, expect, test, vi } from 'vitest';
-import type { ClientState } from '../../js/protocol.js';
+import type { ClientState, KeptSums } from '../../js/protocol.js';
 import { address, connected, failure, heard, stats, stubBrowser } from './fake.js';
 
 beforeEach(() => {
@@ -8,6 +8,25 @@ beforeEach(() => {
 });
 
 describe('stats', () => {
+  test('over all visits are the worker’s sums by their names', async () => {
+    const { client, worker } = await connected();
+    const asked = client.stats();
+    const kept = [1_764_000_000, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15] satisfies KeptSums;
+    worker.answer(await worker.request('stats'), { ...stats, kept });
+    expect((await asked).kept).toEqual({
+      since: new Date('2025-11-24T16:00:00Z'),
+      visits: 1,
+      out: { real: 2, reply: 3, retransmission: 4, cover: 5 },
+      in: { message: 6, ack: 7, cover: 8, unknown: 9 },
+      bytesIn: 10,
+      bytesOut: 11,
+      delivered: 12,
+      received: 13,
+      undelivered: 14,
+      reconnects: 15,
+    });
+  });
+
   test('are the worker’s, with the time and the state', async () => {
     const { client, worker } = await connected();
     const answer = client.stats();

@@ -32,6 +32,7 @@ const options: OpenOptions = {
   securePage: false,
   inbox: 'memory',
   pseudonym: 'fresh',
+  stats: 'visit',
   askForMore: true,
   gatewaySelect: 'random',
   trace: false,

@@ -250,6 +250,8 @@ describe('the privacy report', () => {
     expect(weak(report({ ...safest, network: { ...network, topology: undefined, minPerformance: 50 } }))).toEqual([]);
     const engine = { startInThread: () => expect.unreachable() } as MixEngine;
     expect(weak(report({ ...safest, worker: false, engine }))).toEqual(['worker']);
+    expect(weak(report({ askForMore: false, stats: 'kept' }))).toEqual(['storage', 'stats']);
+    expect(weak(report({ ...safest, stats: 'kept' }))).toEqual([]);
     const everything = report({ privacy: { ...fast, loopMs: 100, dangerNoPacing: true } });
     expect(everything.weakened.every(({ cost }) => cost.length > 20)).toBe(true);
   });

@@ -56,7 +56,7 @@ fn the_documented_options_become_a_config() {
     assert_eq!(config.reconnect.max_attempts, Some(3));
     assert!(config.secure_page);
     assert!(!config.ask_for_more);
-    assert!(config.keeps_inbox && config.keeps_pseudonyms);
+    assert!(config.keeps_inbox && config.keeps_pseudonyms && options.keeps_stats);
     assert!(config.ask_for_gateway && config.trace);
 }
 
@@ -377,10 +377,10 @@ fn stats_are_one_flat_object_of_numbers() {
     stats.sent.real = 3;
     stats.received.unknown = 4;
     stats.dropped.surb_request = 5;
-    let object = post::stats(&stats, &[("requestRefused", 3)]);
+    let object = post::stats(&stats, &[("requestRefused", 3)], None);
     assert_eq!(get(&object, "roundTripMs"), JsValue::NULL);
     stats.round_trip = Some((Duration::from_micros(1_500), Duration::from_millis(20)));
-    let object = post::stats(&stats, &[("requestRefused", 3)]);
+    let object = post::stats(&stats, &[("requestRefused", 3)], Some(core::array::from_fn(|place| place as u64)));
     set(&object.clone().unchecked_into(), "wasmBytes", 0.into());
     assert_eq!(
         json(&object),
@@ -390,7 +390,7 @@ fn stats_are_one_flat_object_of_numbers() {
             r#""queuedBytes":0,"inFlight":0,"undelivered":0,"#,
             r#""dropped":{"ack":0,"content":0,"expired":0,"fragment":0,"frame":0,"page":0,"repeat":0,"slot":0,"surb":0,"#,
             r#""surbRequest":5,"topology":0,"trace":0,"requestRefused":3},"roundTripMs":{"p50":1.5,"p95":20},"reconnects":0,"surbsHeld":0,"#,
-            r#""topologyAgeMs":0,"wasmBytes":0}"#
+            r#""topologyAgeMs":0,"wasmBytes":0,"kept":[0,1,2,3,4,5,6,7,8,9,10,11,12,13,14,15]}"#
         )
     );
 }
@@ -415,6 +415,7 @@ fn full_options() -> Object {
     set(&options, "askForMore", false.into());
     set(&options, "inbox", "durable".into());
     set(&options, "pseudonym", "kept".into());
+    set(&options, "stats", "kept".into());
     set(&options, "gatewaySelect", "fastest".into());
     set(&options, "trace", true.into());
     set(&options, "reconnect", JSON::parse(r#"{ "minMs": 50, "maxMs": 500, "maxAttempts": 3 }"#).unwrap());

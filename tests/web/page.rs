@@ -168,6 +168,7 @@ pub fn options(network: &str, profile: &str) -> Object {
     let options: Object = JSON::parse(
         r#"{ "directories": [], "storage": "indexeddb", "slotMs": 20, "loopMs": 200, "hopDelayMs": 15,
              "ackDelayMs": 15, "dangerNoPacing": false, "securePage": false, "askForMore": true, "inbox": "memory", "pseudonym": "fresh",
+             "stats": "visit",
              "gatewaySelect": "random", "trace": false,
              "reconnect": { "minMs": 50, "maxMs": 500, "maxAttempts": null } }"#,
     )

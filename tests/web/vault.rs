@@ -414,7 +414,7 @@ async fn identity_of(profile: &str) -> Vec<u8> {
     loaded(&Store::open(profile).await.unwrap(), Record::Identity).await.unwrap().unwrap()
 }
 
-async fn errand(profile: &str, task: &str, more: &[(&str, JsValue)]) -> Result<JsValue, Refusal> {
+pub async fn errand(profile: &str, task: &str, more: &[(&str, JsValue)]) -> Result<JsValue, Refusal> {
     let (no, yes) = (JsValue::FALSE, JsValue::TRUE);
     let fields = [("profile", profile.into()), ("passphrase", no), ("alone", yes), ("task", task.into())];
     Page::new().call("vault", &[&fields[..], more].concat()).await

@@ -128,6 +128,20 @@ export async function identity({ test, need }, name, { site, browser }) {
       expectEqual(await stored(), [], 'databases');
     });
 
+    await test('statistics over all visits go on after a reload, and not with another identity', async () => {
+      const client = await Client.connect(profile, site.url, 'counted', { network, stats: 'kept' });
+      const { kept: first } = await client.page.call('stats', client.name);
+      await client.close();
+      await client.connect();
+      const { kept: second } = await client.page.call('stats', client.name);
+      expectEqual([first.visits, second.visits, second.since], [1, 2, first.since], 'visits');
+      expect(second.out.cover > 0 && second.bytesOut > first.bytesOut, 'what was counted before is not in the sums');
+      await client.page.call('identity', client.name, 'rotate');
+      const { kept: third } = await client.page.call('stats', client.name);
+      expectEqual(third.visits, 1, 'visits');
+      await client.close();
+    });
+
     await test('one tab cannot change what another uses', async () => {
       const client = await Client.connect(profile, site.url, 'in-use', { network });
       const second = await idle(profile, 'in-use');
