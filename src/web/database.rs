@@ -10,7 +10,6 @@ use alloc::boxed::Box;
 use alloc::format;
 use alloc::rc::Rc;
 use alloc::string::{String, ToString};
-use core::error::Error as _;
 
 use futures_channel::oneshot;
 use futures_util::future::{Either, select};
@@ -77,7 +76,10 @@ impl StorageError {
 impl From<rexie::Error> for StorageError {
     /// Only the name of the browser's exception says what is wrong, and only the text of the error has it.
     fn from(error: rexie::Error) -> Self {
-        let text = error.source().map(ToString::to_string).unwrap_or_default();
+        let text = match error {
+            rexie::Error::IdbError(error) => error.to_string(),
+            _ => String::new(),
+        };
         if text.contains("QuotaExceededError") {
             Self::Quota
         } else if text.contains("VersionError") {
