@@ -10,10 +10,10 @@ use zeroize::Zeroizing;
 use super::clock::Clock;
 use super::convert::{Failure, OpenOptions, Storage};
 use super::post::Post;
-use super::store::{StorageError, Store};
+use super::store::{Page, StorageError, Store};
 use super::vault::{Asker, unseal};
 use crate::backup::{Backup, Cost};
-use crate::engine::{Code, Config, Phase, Record};
+use crate::engine::{Code, Config, Phase, Record, Shelf};
 use crate::identity::{Identity, IdentityError, Registration};
 use crate::message::ADDRESS_LEN;
 
@@ -29,8 +29,8 @@ pub struct Prepared {
     pub registration: Option<Registration>,
     /// The topology of an earlier run, if it can be read.
     pub topology: Option<Zeroizing<Vec<u8>>>,
-    /// Pages of an earlier run, in order; `None` where one cannot be read.
-    pub pages: Vec<(Record, Option<Zeroizing<Vec<u8>>>)>,
+    /// Pages of an earlier run, in order, but for those of the outbox; `None` where one cannot be read.
+    pub pages: Vec<Page>,
     /// Under which address the identity was exported last.
     pub exported: Option<[u8; ADDRESS_LEN]>,
     /// `None`: nothing is kept.
@@ -80,7 +80,7 @@ struct Stored {
     identity: Identity,
     registration: Option<Registration>,
     topology: Option<Zeroizing<Vec<u8>>>,
-    pages: Vec<(Record, Option<Zeroizing<Vec<u8>>>)>,
+    pages: Vec<Page>,
     exported: Option<[u8; ADDRESS_LEN]>,
     store: Store,
 }
@@ -109,7 +109,7 @@ async fn stored(profile: &str, asker: &Asker<'_>) -> Result<Stored, Unusable> {
     let store = Store::unlock(profile, Cost::default(), true, async || asker.ask().await).await?;
     // All at once: most of it is waiting for the browser.
     let (identity, topology, pages, exported) =
-        join!(read_identity(&store), store.load(Record::Topology), store.load_pages(), store.exported());
+        join!(read_identity(&store), store.load(Record::Topology), store.load_pages(&FIRST_SHELVES), store.exported());
     let (identity, registration) = identity?;
     let identity = match identity {
         Some(identity) => identity,
@@ -119,8 +119,10 @@ async fn stored(profile: &str, asker: &Asker<'_>) -> Result<Stored, Unusable> {
             identity
         }
     };
-    // Damaged or not there is the same: it is fetched. Nor does any page stop a start.
-    let (topology, pages) = (topology.unwrap_or(None), pages.unwrap_or_default());
+    // Damaged or not there is the same: it is fetched.
+    let topology = topology.unwrap_or(None);
+    // A damaged page stops no start, but where none can be read new ones would be written over them.
+    let pages = pages?;
     Ok(Stored { identity, registration, topology, pages, exported, store })
 }
 
@@ -153,6 +155,12 @@ impl From<IdentityError> for Failure {
         Self::new(code).during(Phase::Storage)
     }
 }
+
+/// What has to be known before the first packet comes.
+const FIRST_SHELVES: [Shelf; 7] =
+    [Shelf::Finished, Shelf::Given, Shelf::Seen, Shelf::Used, Shelf::Held, Shelf::Unfinished, Shelf::Inbox];
+/// What can wait until the client is connected: messages to be sent.
+pub const OUTBOX_SHELVES: [Shelf; 2] = [Shelf::Acked, Shelf::Outbox];
 
 /// How far connecting is, when the store is opened.
 const STORAGE_FRACTION: f32 = 0.05;
