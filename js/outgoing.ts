@@ -181,6 +181,7 @@ export class Outgoing {
       return;
     }
     follow(entry.handle, event, {
+      receipt: entry.receipt,
       onRetransmit: (retransmit) => this.#listener.onRetransmit(retransmit),
       awaitReceipt: () => this.#release(entry),
       end: (error) => this.#end(entry, error),

@@ -18,6 +18,8 @@ export type CourseEvent = Extract<WorkerEvent, { message: number }>;
 
 /** What becomes of a message apart from its handle. */
 export interface Course {
+  /** A receipt was asked for. */
+  receipt?: boolean;
   onRetransmit(retransmit: Retransmit): void;
   /** Every fragment was acknowledged, and the receipt is to come. */
   awaitReceipt?(): void;
@@ -42,7 +44,7 @@ export function follow(handle: Handle, event: Exclude<CourseEvent, { event: 'pla
     case 'delivered': {
       const { roundTripMs, retransmissions } = event;
       handle.reachDelivered({ at: new Date(), roundTripMs, retransmissions });
-      if (event.receipt) course.awaitReceipt?.();
+      if (event.receipt || course.receipt) course.awaitReceipt?.();
       else course.end();
       break;
     }

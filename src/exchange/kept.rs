@@ -412,8 +412,8 @@ const fn message_of(number: u32) -> MessageId {
     MessageId(KEPT | number as u64)
 }
 
-/// The number of the record, if it is one of these.
-pub(super) fn number_of(id: MessageId) -> Option<u32> {
+/// The number of the record of a message of the outbox; `None`: it is none.
+pub fn number_of(id: MessageId) -> Option<u32> {
     if id.0 >> 32 == KEPT >> 32 { u32::try_from(id.0 & u64::from(u32::MAX)).ok() } else { None }
 }
 

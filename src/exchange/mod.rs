@@ -31,7 +31,7 @@ use crate::engine::Engine;
 pub use client::Client;
 pub use event::{Event, Item, Receipt, RequestError, Sending};
 pub use inbox::InboxEntry;
-pub use kept::{OutboxStage, OutboxState};
+pub use kept::{OutboxStage, OutboxState, number_of as kept_number};
 pub use outbox_entry::OutboxEntry;
 pub use peers::{FEATURES, RECEIPTS, REQUESTS, STREAMS, Speaks};
 pub use requests::RequestOptions;

@@ -18,7 +18,7 @@ use crate::engine::{
     SwitchError, Traffic,
 };
 use crate::exchange::envelope::Id;
-use crate::exchange::{Receipt, Sending};
+use crate::exchange::{Receipt, Sending, kept_number};
 use crate::json::{self, Value};
 use crate::message::{Address, GatewayId, SenderTag};
 use crate::time::Duration;
@@ -307,6 +307,15 @@ impl Command {
                 None => return Err(invalid(format!("there is no request `{op}`"))),
             },
         })
+    }
+
+    /// Whether it is about messages of the outbox.
+    pub fn is_of_outbox(&self) -> bool {
+        match self {
+            Self::Cancel { message, .. } => kept_number(*message).is_some(),
+            Self::Outbox { .. } | Self::Persist { .. } => true,
+            _ => false,
+        }
     }
 
     /// The request to answer, if it wants an answer.

@@ -29,8 +29,8 @@ use super::database::Watch;
 use super::fetch::fetch;
 use super::post::{self, Post};
 use super::socket::{Socket, SocketEvent};
-use super::start::{Prepared, prepare};
-use super::store::StorageError;
+use super::start::{OUTBOX_SHELVES, Prepared, prepare};
+use super::store::{Page, StorageError};
 use super::tally::Tally;
 use super::vault::export;
 use super::waiting::Waiting;
@@ -88,6 +88,7 @@ struct Driver {
     waiting: Waiting,
     /// Messages of the outbox on their way to the store, with who waits for that.
     persisting: Table<MessageId, RequestId>,
+    outbox: Outbox,
     /// Messages of a durable inbox that are done and still in the store, with who waits for that.
     finishing: Vec<(u32, RequestId)>,
     /// Why the last records could not be written.
@@ -119,10 +120,20 @@ struct Closing {
     begun: bool,
 }
 
+/// The messages to be sent that are in the store. They are read when the client is connected, as there can be many.
+enum Outbox {
+    /// Not yet. What has to wait for it, and whether it has begun.
+    Unread(VecDeque<Command>, bool),
+    Read,
+    /// They cannot be, and are left alone.
+    Unreadable(StorageError),
+}
+
 /// A finished chore.
 enum Chore {
     Fetched(FetchId, Result<Vec<u8>, FetchError>),
     NotOpened(LinkId),
+    Outbox(Result<Vec<Page>, StorageError>),
 }
 
 /// The first of what can happen.
@@ -143,9 +154,8 @@ impl Driver {
         if let Some(record) = topology {
             client.engine_mut().restore_topology(&record);
         }
-        for (record, bytes) in pages {
-            client.restore(record, bytes.as_ref().map(|bytes| bytes.as_slice()), clock.now());
-        }
+        restore(&mut client, pages, clock.now());
+        let outbox = if store.is_some() { Outbox::Unread(VecDeque::new(), false) } else { Outbox::Read };
         Self {
             post,
             commands,
@@ -160,6 +170,7 @@ impl Driver {
             tally,
             waiting: Waiting::default(),
             persisting: Table::new(),
+            outbox,
             finishing: Vec::new(),
             not_written: Code::StorageBlocked,
             alarm: Alarm::new(),
@@ -225,6 +236,7 @@ impl Driver {
                 self.client.handle_fetched(id, answer.as_deref().map_err(|error| *error), now);
             }
             Input::Chore(Chore::NotOpened(link)) => self.client.handle_link_closed(link, now),
+            Input::Chore(Chore::Outbox(pages)) => self.outbox_read(pages, now),
             Input::Command(command) => {
                 if let Some(command) = command {
                     self.command(command);
@@ -256,6 +268,15 @@ impl Driver {
 
     fn command(&mut self, command: Command) {
         let now = self.clock.now();
+        match (&mut self.outbox, command.id()) {
+            (Outbox::Unread(waiting, _), _) if command.is_of_outbox() && waiting.len() < limits::COMMANDS_COUNT_MAX => {
+                return waiting.push_back(command);
+            }
+            (Outbox::Unreadable(error), Some(id)) if command.is_of_outbox() => {
+                return self.post.answer(id, Err((*error).into()));
+            }
+            _ => {}
+        }
         match command {
             Command::Cancel { id, message } => {
                 match self.waiting.remove(message) {
@@ -345,6 +366,22 @@ impl Driver {
                 Some(outgoing) => outgoing.watched = watched,
                 None => self.client.engine_mut().watch(message, watched, now),
             },
+        }
+    }
+
+    /// Takes up what the store has of the outbox, then what had to wait for it.
+    fn outbox_read(&mut self, pages: Result<Vec<Page>, StorageError>, now: Instant) {
+        let read = match &pages {
+            Ok(_) => Outbox::Read,
+            Err(error) => Outbox::Unreadable(*error),
+        };
+        let Outbox::Unread(waiting, _) = core::mem::replace(&mut self.outbox, read) else { return };
+        match pages {
+            Ok(pages) => restore(&mut self.client, pages, now),
+            Err(error) => self.post.failure(&error.into()),
+        }
+        for command in waiting {
+            self.command(command);
         }
     }
 
@@ -504,9 +541,15 @@ impl Driver {
             self.start(request);
         }
         let any = !events.is_empty();
+        // A receipt that overtakes the last acks says both at once, and is awaited no more when that is told.
+        let is_receipt = |event: &Event| match event {
+            Event::Receipted { id, .. } | Event::NotReceipted { id, .. } => Some(*id),
+            _ => None,
+        };
+        let receipted: Vec<MessageId> = events.iter().filter_map(is_receipt).collect();
         for event in events {
             self.tally.iter_mut().for_each(|tally| tally.count(&event));
-            self.deliver(event);
+            self.deliver(event, &receipted);
         }
         self.answer_written();
         self.keep_tally(false);
@@ -559,7 +602,8 @@ impl Driver {
         }
     }
 
-    fn deliver(&mut self, event: Event) {
+    /// `receipted`: of which messages the receipt is told right after it.
+    fn deliver(&mut self, event: Event, receipted: &[MessageId]) {
         match event {
             Event::Engine(engine::Event::Closed) => self.ended = true,
             Event::Engine(engine::Event::Failed { code, phase }) => {
@@ -596,7 +640,7 @@ impl Driver {
                 }
             }
             Event::Engine(engine::Event::Delivered { id, round_trip, retransmissions }) => {
-                let receipt = self.client.awaits_receipt(id);
+                let receipt = self.client.awaits_receipt(id) || receipted.contains(&id);
                 self.post.delivered(id, round_trip, retransmissions, receipt);
             }
             Event::Persisted { id } => {
@@ -650,6 +694,14 @@ impl Driver {
     /// `open` and `switch` are answered when the link is up and the address is on disk.
     fn answer_written(&mut self) {
         let Some(address) = self.address.as_ref().filter(|_| self.writer.is_settled()) else { return };
+        if self.opening.is_some()
+            && let Outbox::Unread(_, begun) = &mut self.outbox
+            && let Some(store) = self.writer.store()
+        {
+            *begun = true;
+            let chore = async move { Chore::Outbox(store.load_pages(&OUTBOX_SHELVES).await) };
+            self.chores.push(chore.boxed_local());
+        }
         let switched = self.switching.take_if(|_| self.moved);
         for id in self.opening.take().into_iter().chain(switched) {
             let exported = self.writer.keeps().then(|| self.exported == Some(address.to_bytes()));
@@ -739,6 +791,13 @@ impl Driver {
         for (_, id) in self.finishing.drain(..) {
             self.post.done(id);
         }
+        if let Outbox::Unread(waiting, begun) = core::mem::replace(&mut self.outbox, Outbox::Read) {
+            refuse_all(&self.post, waiting, Code::Closed);
+            if begun {
+                // Whoever comes next finds the store free, and the store's answer finds somebody.
+                select(pin!(outbox_chore(&mut self.chores)), TimeoutFuture::new(FLUSH_MS)).await;
+            }
+        }
         let persisting = core::mem::take(&mut self.persisting);
         for id in self.waiting.take_all().into_iter().chain(persisting.values().copied()) {
             self.post.answer(id, Err(Failure::new(Code::ClosedBeforeDelivery)));
@@ -773,6 +832,22 @@ impl Driver {
         self.watch = None;
         for id in self.closing.take().map(|closing| closing.ids).unwrap_or_default() {
             self.post.done(id);
+        }
+    }
+}
+
+/// Takes up pages of an earlier run.
+fn restore(client: &mut Client, pages: Vec<Page>, now: Instant) {
+    for (record, bytes) in pages {
+        client.restore(record, bytes.as_ref().map(|bytes| bytes.as_slice()), now);
+    }
+}
+
+/// Waits until nothing of the outbox is being read.
+async fn outbox_chore(chores: &mut FuturesUnordered<LocalBoxFuture<'static, Chore>>) {
+    while let Some(chore) = chores.next().await {
+        if matches!(chore, Chore::Outbox(_)) {
+            return;
         }
     }
 }

@@ -10,11 +10,11 @@ use zeroize::Zeroizing;
 use super::clock::Clock;
 use super::convert::{Failure, OpenOptions, Storage};
 use super::post::Post;
-use super::store::{StorageError, Store};
+use super::store::{Page, StorageError, Store};
 use super::tally::Tally;
 use super::vault::{Asker, unseal};
 use crate::backup::{Backup, Cost};
-use crate::engine::{Code, Config, Phase, Record};
+use crate::engine::{Code, Config, Phase, Record, Shelf};
 use crate::identity::{Identity, IdentityError, Registration};
 use crate::message::ADDRESS_LEN;
 
@@ -30,8 +30,8 @@ pub struct Prepared {
     pub registration: Option<Registration>,
     /// The topology of an earlier run, if it can be read.
     pub topology: Option<Zeroizing<Vec<u8>>>,
-    /// Pages of an earlier run, in order; `None` where one cannot be read.
-    pub pages: Vec<(Record, Option<Zeroizing<Vec<u8>>>)>,
+    /// Pages of an earlier run, in order, but for those of the outbox; `None` where one cannot be read.
+    pub pages: Vec<Page>,
     /// Under which address the identity was exported last.
     pub exported: Option<[u8; ADDRESS_LEN]>,
     /// Sums over all visits, where they are kept.
@@ -83,7 +83,7 @@ struct Stored {
     identity: Identity,
     registration: Option<Registration>,
     topology: Option<Zeroizing<Vec<u8>>>,
-    pages: Vec<(Record, Option<Zeroizing<Vec<u8>>>)>,
+    pages: Vec<Page>,
     exported: Option<[u8; ADDRESS_LEN]>,
     tally: Option<Tally>,
     store: Store,
@@ -115,7 +115,7 @@ async fn stored(options: &OpenOptions, asker: &Asker<'_>) -> Result<Stored, Unus
     let (identity, topology, pages, exported, tally) = join!(
         read_identity(&store),
         store.load(Record::Topology),
-        store.load_pages(),
+        store.load_pages(&FIRST_SHELVES),
         store.exported(),
         store.load(Record::Tally)
     );
@@ -128,8 +128,10 @@ async fn stored(options: &OpenOptions, asker: &Asker<'_>) -> Result<Stored, Unus
             identity
         }
     };
-    // Damaged or not there is the same: it is fetched. Nor does any page stop a start.
-    let (topology, pages) = (topology.unwrap_or(None), pages.unwrap_or_default());
+    // Damaged or not there is the same: it is fetched.
+    let topology = topology.unwrap_or(None);
+    // A damaged page stops no start, but where none can be read new ones would be written over them.
+    let pages = pages?;
     let tally = if options.keeps_stats {
         Some(Tally::begin(tally, Clock::unix()))
     } else {
@@ -171,6 +173,12 @@ impl From<IdentityError> for Failure {
         Self::new(code).during(Phase::Storage)
     }
 }
+
+/// What has to be known before the first packet comes.
+const FIRST_SHELVES: [Shelf; 7] =
+    [Shelf::Finished, Shelf::Given, Shelf::Seen, Shelf::Used, Shelf::Held, Shelf::Unfinished, Shelf::Inbox];
+/// What can wait until the client is connected: messages to be sent.
+pub const OUTBOX_SHELVES: [Shelf; 2] = [Shelf::Acked, Shelf::Outbox];
 
 /// How far connecting is, when the store is opened.
 const STORAGE_FRACTION: f32 = 0.05;

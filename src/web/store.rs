@@ -16,6 +16,7 @@ use alloc::vec::Vec;
 
 use chacha20poly1305::aead::{Aead, KeyInit, Payload};
 use chacha20poly1305::{XChaCha20Poly1305, XNonce};
+use futures_util::future::join_all;
 use futures_util::future::ready;
 use futures_util::join;
 use js_sys::Uint8Array;
@@ -129,41 +130,21 @@ impl Store {
         sealed.map(|sealed| unseal(&self.data_key, store, key, &bytes(&sealed)?)).transpose()
     }
 
-    /// All pages, in the order of records; `None` where one cannot be read. Those on shelves that are not known here are
-    /// left alone.
+    /// The pages of these shelves, in their order and that of numbers; `None` where one cannot be read.
     ///
     /// # Errors
     /// When the browser could not read them.
-    pub async fn load_pages(&self) -> Result<Vec<Page>, StorageError> {
+    pub async fn load_pages(&self, shelves: &[Shelf]) -> Result<Vec<Page>, StorageError> {
         let transaction = self.connection.transaction(&[RECORDS, MAIL], TransactionMode::ReadOnly)?;
-        let (records, mail) = join!(sealed_pages(&transaction, RECORDS), sealed_pages(&transaction, MAIL));
-        let mut records = records?;
-        records.extend(mail?);
-        Ok(self.unseal_pages(&records))
-    }
-
-    /// The same of messages only: the outbox, what is acknowledged of it, and the inbox.
-    ///
-    /// # Errors
-    /// As there.
-    pub async fn load_mail(&self) -> Result<Vec<Page>, StorageError> {
-        let transaction = self.connection.transaction(&[MAIL], TransactionMode::ReadOnly)?;
-        Ok(self.unseal_pages(&sealed_pages(&transaction, MAIL).await?))
-    }
-
-    fn unseal_pages(&self, found: &[(Record, JsValue)]) -> Vec<Page> {
+        // All are waited for in any case: a request whose answer comes to nobody is an error of the whole worker.
+        let found = join_all(shelves.iter().map(|shelf| sealed_pages(&transaction, *shelf))).await;
         let mut pages = Vec::new();
-        // By names they come in another order.
-        for wanted in Shelf::ALL {
-            for (record, value) in found {
-                if matches!(record, Record::Page(shelf, _) if *shelf == wanted) {
-                    let opened = bytes(value)
-                        .and_then(|sealed| unseal(&self.data_key, place(*record), &record_key(*record), &sealed));
-                    pages.push((*record, opened.ok()));
-                }
-            }
+        for (record, value) in found.into_iter().collect::<Result<Vec<_>, _>>()?.into_iter().flatten() {
+            let opened =
+                bytes(&value).and_then(|sealed| unseal(&self.data_key, place(record), &record_key(record), &sealed));
+            pages.push((record, opened.ok()));
         }
-        pages
+        Ok(pages)
     }
 
     /// Writes a record over the old one, if there is one.
@@ -222,7 +203,7 @@ impl Store {
             self.change(RECORDS, &record_key(Record::Identity), Some(kept.identity))?,
             self.change(RECORDS, &record_key(Record::Registration), kept.registration)?,
             self.change(RECORDS, EXPORTED, exported.as_deref())?,
-            Change { store: RECORDS, key: pages()?.into(), sealed: None },
+            Change { store: RECORDS, key: names_from(PAGES)?.into(), sealed: None },
         ]);
         if !kept.is_same {
             changes.push(self.change(RECORDS, &record_key(Record::Tally), None)?);
@@ -283,14 +264,13 @@ pub(super) fn unseal(
 /// A page and what is in it.
 pub type Page = (Record, Option<Zeroizing<Vec<u8>>>);
 
-/// The pages of an object store, as they are there.
-async fn sealed_pages(transaction: &Transaction, name: &'static str) -> Result<Vec<(Record, JsValue)>, StorageError> {
-    let store = transaction.store(name)?;
-    // Both are waited for in any case: a request whose answer comes to nobody is an error of the whole worker.
-    let (keys, values) = join!(store.get_all_keys(Some(pages()?), None), store.get_all(Some(pages()?), None));
-    let (keys, values) = (keys?, values?);
-    let records = keys.iter().map(|key| page_of(&key.as_string()?).filter(|record| place(*record) == name));
-    Ok(records.zip(values).filter_map(|(record, value)| Some((record?, value))).collect())
+/// The pages of a shelf, as they are there.
+async fn sealed_pages(transaction: &Transaction, shelf: Shelf) -> Result<Vec<(Record, JsValue)>, StorageError> {
+    let store = transaction.store(place(Record::Page(shelf, 0)))?;
+    let range = || names_from(&format!("{PAGES}/{}", shelf_name(shelf))).map(Some);
+    let (keys, values) = join!(store.get_all_keys(range()?, None), store.get_all(range()?, None));
+    let records = keys?.into_iter().map(|key| page_of(&key.as_string()?));
+    Ok(records.zip(values?).filter_map(|(record, value)| Some((record?, value))).collect())
 }
 
 /// A record to be written, or deleted.
@@ -328,7 +308,7 @@ fn record_key(record: Record) -> Cow<'static, str> {
         Record::Registration => "registration".into(),
         Record::Tally => "tally".into(),
         Record::Topology => "topology".into(),
-        Record::Page(shelf, number) => format!("{PAGES_FROM}{}/{number:08x}", shelf_name(shelf)).into(),
+        Record::Page(shelf, number) => format!("{PAGES}/{}/{number:08x}", shelf_name(shelf)).into(),
     }
 }
 
@@ -348,14 +328,15 @@ const fn shelf_name(shelf: Shelf) -> &'static str {
 
 /// The page that has this name.
 fn page_of(key: &str) -> Option<Record> {
-    let (shelf, number) = key.strip_prefix(PAGES_FROM)?.split_once('/')?;
+    let (shelf, number) = key.strip_prefix(PAGES)?.strip_prefix('/')?.split_once('/')?;
     let shelf = Shelf::ALL.into_iter().find(|known| shelf_name(*known) == shelf)?;
     Some(Record::Page(shelf, u32::from_str_radix(number, 16).ok()?))
 }
 
-/// The names of all pages.
-fn pages() -> Result<KeyRange, StorageError> {
-    let (from, to) = (JsValue::from_str(PAGES_FROM), JsValue::from_str(PAGES_TO));
+/// All names in this folder.
+fn names_from(folder: &str) -> Result<KeyRange, StorageError> {
+    // A zero is the digit after the slash.
+    let [from, to] = ['/', '0'].map(|end| JsValue::from_str(&format!("{folder}{end}")));
     KeyRange::bound(&from, &to, None, Some(true)).map_err(|_| StorageError::Blocked)
 }
 
@@ -396,8 +377,6 @@ pub const RECORD_VERSION: u8 = 1;
 /// Under which address the identity was exported last, in [`RECORDS`].
 const EXPORTED: &str = "exported";
 const EXPORTED_VERSION: u8 = 1;
-/// Names of pages begin with this.
-const PAGES_FROM: &str = "page/";
-/// The first name after those, since a zero follows the slash.
-const PAGES_TO: &str = "page0";
+/// Names of pages begin with this folder.
+const PAGES: &str = "page";
 pub(super) const NONCE_LEN: usize = 24;

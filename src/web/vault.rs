@@ -20,7 +20,7 @@ use super::clock::Clock;
 use super::convert::{Failure, Imported, Letter, Outgoing, array, bytes, flag, id, invalid, optional, secret, text};
 use super::database::{Connection, RECORDS, StorageError, read};
 use super::post::{self, Post};
-use super::start::{generate, read_identity};
+use super::start::{OUTBOX_SHELVES, generate, read_identity};
 use super::store::{Kept, Store};
 use crate::backup::{Backup, BackupError, Cost};
 use crate::engine::{Code, Phase, Request};
@@ -190,7 +190,7 @@ async fn import(store: &Store, backup: &Backup, address: Option<&Address>, repla
 /// Changes the outbox in one transaction: all that can be taken is stored, or nothing. Answers what is in it, and why the
 /// others were refused.
 async fn change_outbox(store: &Store, letters: Vec<Letter>, cancelled: Vec<Id>) -> Result<JsValue, Failure> {
-    let pages = store.load_mail().await?;
+    let pages = store.load_pages(&OUTBOX_SHELVES).await?;
     let pages = pages.iter().map(|(record, bytes)| (*record, bytes.as_ref().map(|bytes| bytes.as_slice())));
     let mut outbox = StoredOutbox::new(pages, Clock::unix());
     let mut refusals = Vec::new();

@@ -67,6 +67,11 @@ impl Writer {
         self.store.is_some() && !self.is_gone.get()
     }
 
+    /// What is written to, while anything is kept.
+    pub fn store(&self) -> Option<Rc<Store>> {
+        self.store.clone().filter(|_| self.keeps())
+    }
+
     /// To be set when the store was taken away.
     pub fn lost_store(&self) -> Rc<Cell<bool>> {
         self.is_gone.clone()

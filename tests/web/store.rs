@@ -190,7 +190,7 @@ async fn ten_thousand_reply_keys_are_taken_up_in_a_moment() {
     let mut client: Client = Client::new(config, Identity::generate(&mut rng), None, Box::new(rng), clock.now());
     let store = open(&profile).await;
     let start = clock.now();
-    let pages = store.load_pages().await.unwrap();
+    let pages = store.load_pages(&Shelf::ALL).await.unwrap();
     let read = clock.now().since(start);
     for (record, bytes) in pages {
         client.restore(record, bytes.as_ref().map(|bytes| bytes.as_slice()), clock.now());
@@ -588,7 +588,7 @@ async fn open(profile: &str) -> Store {
 }
 
 pub async fn loaded_pages(store: &Store) -> Vec<(Record, Option<Vec<u8>>)> {
-    let pages = store.load_pages().await.unwrap().into_iter();
+    let pages = store.load_pages(&Shelf::ALL).await.unwrap().into_iter();
     pages.map(|(record, bytes)| (record, bytes.map(|bytes| bytes.to_vec()))).collect()
 }
 
