@@ -98,7 +98,7 @@ pub fn write(sums: &Sums) -> Vec<u8> {
     core::iter::once(VERSION).chain(sums.iter().flat_map(|sum| sum.to_be_bytes())).collect()
 }
 
-/// What [`write`] has written.
+/// What [`write()`] has written.
 pub fn parse(record: &[u8]) -> Option<Sums> {
     let (sums, rest) = record.strip_prefix(&[VERSION])?.as_chunks();
     let sums: Vec<_> = sums.iter().map(|bytes| u64::from_be_bytes(*bytes)).collect();
