@@ -11,7 +11,7 @@ use wasm_bindgen::{JsCast, JsValue};
 use wasm_bindgen_futures::spawn_local;
 
 use super::convert::{Command, Failure};
-use super::driver;
+use super::life;
 use super::post::Post;
 use crate::engine::Code;
 use crate::limits;
@@ -31,7 +31,7 @@ impl MixletClient {
     #[wasm_bindgen(constructor)]
     pub fn new(post: Function, socket: Option<Function>) -> Self {
         let (sender, receiver) = mpsc::channel(limits::COMMANDS_COUNT_MAX);
-        spawn_local(driver::run(Post::new(post.clone()), receiver, socket));
+        spawn_local(life::run(Post::new(post.clone()), receiver, socket));
         Self { post: Post::new(post), commands: RefCell::new(sender) }
     }
 

@@ -16,6 +16,7 @@ pub mod data_key;
 pub mod database;
 pub mod driver;
 pub mod fetch;
+pub mod life;
 pub mod post;
 pub mod socket;
 pub mod start;
