@@ -6,7 +6,7 @@ mod worlds;
 
 use std::collections::BTreeMap;
 
-use mixlet::engine::{Code, MessageId, Phase, Recipient, SendOptions};
+use mixlet::engine::{self, Code, MessageId, Phase, Recipient, SendOptions};
 use mixlet::exchange::{
     Event, Receipt, RequestHandle, RequestOptions, Speaks, StreamId, StreamOptions, ending, envelope,
 };
@@ -88,6 +88,14 @@ fn under_loss_each_receipted_message_is_seen_once() {
     }
     world.run_until(secs(300), |world| receipted(world).len() == 1_000);
     assert_eq!(messages(&world, BOB).len(), 1_000);
+    // Also where acks were lost and the receipt came first.
+    let round_trips = world.clients[ALICE].said.iter().filter_map(|(_, event)| match event {
+        Event::Engine(engine::Event::Delivered { round_trip, .. }) | Event::Receipted { round_trip, .. } => {
+            Some(*round_trip)
+        }
+        _ => None,
+    });
+    assert!(round_trips.min() > Some(Duration::ZERO));
 }
 
 #[test]

@@ -540,6 +540,13 @@ impl<P: PacketFormat> Engine<P> {
         message.map_or(0, |message| message.progress().retransmissions)
     }
 
+    /// How long ago a fragment of a message left last; zero where none has, or the message is unknown.
+    pub fn since_left(&self, id: MessageId, now: Instant) -> Duration {
+        let message = self.outbound.key_of(id).and_then(|key| self.outbound.message(key));
+        let left = message.map(|message| message.last_left).filter(|left| *left != Instant::ZERO);
+        left.map_or(Duration::ZERO, |left| now.since(left))
+    }
+
     /// Which fragments of a message were acknowledged, one bit for each, the first the lowest of the first byte. `None`: it
     /// is not cut, or unknown.
     pub fn acked(&self, id: MessageId) -> Option<Vec<u8>> {

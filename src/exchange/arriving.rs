@@ -177,13 +177,14 @@ impl<P: PacketFormat> Client<P> {
 
     fn receipt(&mut self, id: Id, from: &Recipient, now: Instant) {
         let Some(received) = self.receipts.receipt(id, from, now) else { return };
-        let (message, round_trip) = (received.message, received.round_trip);
+        let (message, mut round_trip) = (received.message, received.round_trip);
         if let Some(copy) = received.copy {
             self.drop_own(copy, now);
         }
         if !received.delivered {
             // The acks are lost or late, and what they would say is known better now.
             let retransmissions = self.engine.retransmissions(message);
+            round_trip = self.engine.since_left(message, now);
             self.engine.cancel(message, now);
             let event = engine::Event::Delivered { id: message, round_trip, retransmissions };
             self.events.push_back(Event::Engine(event));
